@@ -1,0 +1,5 @@
+"""``python -m pedcorpus``."""
+
+from pedcorpus.cli import main
+
+main()
