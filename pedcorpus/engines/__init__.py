@@ -1,0 +1,1 @@
+"""Where stage functions run. Every engine gives the same bytes."""
