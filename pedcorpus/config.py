@@ -1,0 +1,292 @@
+"""The config file (``pedcorpus.toml``): read, checked as a whole, every mistake told at once.
+
+Unknown keys are errors and the nearest known key is named. Paths are relative to the file;
+``${VAR}`` and ``${VAR:-default}`` expand in them. A relative path that a variable holds counts from the file too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pedcorpus.errors import ConfigError
+from pedcorpus.records import Task
+
+_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetConfig(_Section):
+    """What the dataset is called, and the seed of every choice made in building it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: str = "0.1.0"
+    language: str = "zh"
+    license: str = "unknown"
+    seed: int = 17
+    pretty_name: str | None = None
+
+
+class SourceOptions(_Section):
+    """Options of the extractor of one source."""
+
+    select: Literal["pediatric", "all"] | None = None
+    """Which records pass the pediatric selection; by default ``all`` for general, safety and self_cognition."""
+    fields: dict[str, str] = {}
+    """Names of the file's columns or keys for: question, answer, input, history, messages, title, department, disease, text."""
+    require: list[str] = []
+    """Rows without these keys are left out (ledger: ``extract.not_selected``)."""
+    task: Literal["medkqa", "evidiag", "trerecom", "safety", "self_cognition", "general"] | None = None
+    """The task of every row of this source, instead of what its questions ask."""
+
+
+class SourceConfig(_Section):
+    """One source: what kind it is, where it lies, whose it is."""
+
+    id: str
+    kind: str
+    path: str
+    title: str | None = None
+    license: str = "unknown"
+    publishable: bool = True
+    edition: str | None = None
+    options: SourceOptions = SourceOptions()
+
+    @field_validator("id")
+    @classmethod
+    def _safe_id(cls, value: str) -> str:
+        if not _ID.match(value):
+            raise ValueError("use letters, digits, '.', '_' and '-', 64 at most, beginning with a letter or digit")
+        return value
+
+    @property
+    def select(self) -> str:
+        """``pediatric`` or ``all``."""
+        if self.options.select:
+            return self.options.select
+        return "all" if self.kind in ("general", "safety", "self_cognition") else "pediatric"
+
+
+class IdentityConfig(_Section):
+    """What fills ``{{name}}`` and ``{{author}}`` in self-cognition rows. Rows with an unfilled one are refused."""
+
+    name: str | None = None
+    maker: str | None = None
+
+
+class GenerateConfig(_Section):
+    """How instructions are made."""
+
+    backend: Literal["extractive"] = "extractive"
+    tasks: list[Task] | None = None
+    """The tasks to make; each must get rows. Left out: whatever the sources can feed."""
+    per_record: Annotated[int, Field(ge=1, le=50)] = 3
+
+
+class DeidentifyConfig(_Section):
+    """Masking of personal data as a text is read."""
+
+    enabled: bool = True
+
+
+class DedupConfig(_Section):
+    """What counts as nearly the same row: either measure suffices."""
+
+    jaccard: Annotated[float, Field(gt=0, le=1)] = 0.8
+    edit: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
+class DecontaminateConfig(_Section):
+    """Benchmarks that must not leak into the dataset."""
+
+    benchmarks: list[str] = []
+    ngram: Annotated[int, Field(ge=5, le=50)] = 13
+
+
+class SplitConfig(_Section):
+    """Shares of the units that go to validation and test."""
+
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    test: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+
+
+class ShardsConfig(_Section):
+    """Rows of one Parquet file."""
+
+    rows: Annotated[int, Field(ge=1)] = 50_000
+
+
+class Config(_Section):
+    """The whole file."""
+
+    dataset: DatasetConfig
+    sources: Annotated[list[SourceConfig], Field(min_length=1)]
+    identity: IdentityConfig = IdentityConfig()
+    generate: GenerateConfig = GenerateConfig()
+    deidentify: DeidentifyConfig = DeidentifyConfig()
+    filters: dict[str, dict[str, Any]] = {}
+    dedup: DedupConfig = DedupConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
+    split: SplitConfig = SplitConfig()
+    shards: ShardsConfig = ShardsConfig()
+
+    @model_validator(mode="after")
+    def _distinct_ids(self) -> Config:
+        seen: set[str] = set()
+        for source in self.sources:
+            if source.id in seen:
+                raise ValueError(f"two sources have the id {source.id!r}: give each its own")
+            seen.add(source.id)
+        return self
+
+    def wants(self, task: str) -> bool:
+        """Whether rows of ``task`` are made at all."""
+        return self.generate.tasks is None or task in self.generate.tasks
+
+
+class LoadedConfig:
+    """A checked config and the folder that its paths count from.
+
+    ``sha256`` is the hash of the file's values before variables expand, so that it names no machine.
+    """
+
+    def __init__(self, config: Config, path: Path, sha256: str) -> None:
+        self.config = config
+        self.path = path
+        self.base = path.parent
+        self.sha256 = sha256
+
+    def resolve(self, value: str, field: str) -> Path:
+        """A path of the config as an absolute path.
+
+        Raises:
+            ConfigError: a variable without a default is not set.
+        """
+        return self.base / Path(expand(value, field, self.path))
+
+
+def expand(value: str, field: str, file: Path) -> str:
+    """``value`` with ``${VAR}`` and ``${VAR:-default}`` filled from the environment and ``~`` from home."""
+
+    def fill(match: re.Match[str]) -> str:
+        found = os.environ.get(match["name"])
+        if found or (found is not None and match["default"] is None):
+            return found
+        if match["default"] is not None:
+            return match["default"]
+        raise ConfigError(
+            f"{file}: {field}: the environment variable {match['name']} is not set",
+            f"set it, or write ${{{match['name']}:-a/default/path}}",
+        )
+
+    return os.path.expanduser(_VARIABLE.sub(fill, value))  # noqa: PTH111  a text, which may be a Hub path
+
+
+def load_config(path: Path) -> LoadedConfig:
+    """Read and check a config file.
+
+    Raises:
+        ConfigError: the file is missing, is no TOML, or says something that cannot be done; the message
+            lists every mistake with its line.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no config file at {path}", "run `pedcorpus init DIR` for a ready project, or name one with --config"
+        ) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder", "name the TOML file inside it") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 (byte {error.start})", "save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}", "check the path and its permissions") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}", "mend that line") from None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path, text), "see docs/config.md for every key") from None
+    sha256 = hashlib.sha256(json.dumps(data, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()
+    return LoadedConfig(config, path.resolve(), sha256)
+
+
+def _explain(error: ValidationError, path: Path, text: str) -> str:
+    lines = []
+    for item in error.errors():
+        location = item["loc"]
+        line = _line_of(location, text)
+        where = f"{path}:{line}" if line else str(path)
+        name = _dotted(location)
+        if item["type"] == "extra_forbidden":
+            key = str(location[-1])
+            known = _known_keys(location[:-1])
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+            advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+            lines.append(f"{where}: unknown key {name}: {advice}")
+        elif item["type"] == "missing":
+            lines.append(f"{where}: {name} is missing")
+        else:
+            message = str(item["msg"]).removeprefix("Value error, ")
+            lines.append(f"{where}: {name}: {message}" if name else f"{where}: {message}")
+    return "\n".join(lines)
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    name = ""
+    for part in location:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+    return name
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        if part == "sources":
+            annotation = SourceConfig
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _line_of(location: tuple[int | str, ...], text: str) -> int | None:
+    """The line of the file that ``location`` speaks of, as far as plain searching can tell."""
+    if not location:
+        return None
+    section, index = str(location[0]), location[1] if len(location) > 1 and isinstance(location[1], int) else 0
+    lines = text.splitlines()
+    header = re.compile(rf"^\s*\[{{1,2}}\s*{re.escape(section)}\s*(\.|\])")
+    starts = [number for number, line in enumerate(lines) if header.match(line)]
+    if not starts:
+        for number, line in enumerate(lines):
+            if re.match(rf"^\s*{re.escape(section)}\s*[=.]", line):
+                return number + 1
+        return None
+    start = starts[min(int(index), len(starts) - 1)] if section == "sources" else starts[0]
+    key = next((str(part) for part in reversed(location[1:]) if isinstance(part, str)), None)
+    if key is None:
+        return start + 1
+    for number in range(start, len(lines)):
+        if number > start and re.match(r"^\s*\[", lines[number]) and section not in lines[number]:
+            break
+        if re.search(rf"(^|[\s{{,.\[])\"?{re.escape(key)}\"?\s*[=\]]", lines[number]):
+            return number + 1
+    return start + 1

@@ -1,0 +1,459 @@
+"""Stage functions: one task in, one part on disk. They run in worker processes and know nothing of each other.
+
+A task names everything its part is made of, and its key is the hash of that; a part that is there is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pedcorpus import plugins
+from pedcorpus.builddir import Parts, write_json
+from pedcorpus.decontaminate import Benchmark, contaminated_by
+from pedcorpus.derive import derive
+from pedcorpus.errors import PedcorpusError, PluginError
+from pedcorpus.filters.dose import DoseFilter
+from pedcorpus.plugins import Drop, GenerateContext
+from pedcorpus.records import (
+    QualityNote,
+    RawRecord,
+    Reject,
+    Row,
+    as_json,
+    record_schema,
+    records_from_table,
+    row_schema,
+    rows_from_table,
+    to_table,
+)
+from pedcorpus.screen import screen
+from pedcorpus.sources import SourceFile, SourceInfo
+from pedcorpus.text import key as text_key
+
+PART_RECORDS = 500
+"""Records of one part: what a kill costs at most in every stage after extraction."""
+
+
+# --- extract ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractTask:
+    """Read one unit of a source (or all of them, when ``limit`` counts over the source)."""
+
+    key: str
+    folder: Path
+    source: SourceInfo
+    units: tuple[tuple[SourceFile, ...], ...]
+    limit: int | None
+
+
+def done_marker(folder: Path, key: str) -> Path:
+    """The file that says how many parts an extract task left; it is written last."""
+    return folder / f"{key}.json"
+
+
+def extract(task: ExtractTask) -> None:
+    """Write the records of one task as parts ``KEY-00000`` …, then its marker."""
+    parts = Parts(task.folder)
+    records: list[RawRecord] = []
+    rejects: list[Reject] = []
+    number = taken = 0
+
+    def flush() -> None:
+        nonlocal number
+        parts.write(f"{task.key}-{number:05d}", to_table(records, record_schema()), rejects)
+        number += 1
+        records.clear()
+        rejects.clear()
+
+    for item in _read(task):
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            if task.limit is not None and taken >= task.limit:
+                break
+            records.append(item)
+            taken += 1
+        if len(records) >= PART_RECORDS or len(rejects) >= 20 * PART_RECORDS:
+            flush()
+    if records or rejects or number == 0:
+        flush()
+    write_json(done_marker(task.folder, task.key), {"parts": number})
+
+
+def _read(task: ExtractTask) -> Iterator[RawRecord | Reject]:
+    extractor = plugins.extractor(task.source.kind)
+    for files in task.units:
+        try:
+            yield from extractor.extract(list(files), task.source)
+        except (PedcorpusError, MemoryError):
+            raise
+        except OSError as error:
+            yield task.source.reject("extract.unreadable", files[0], error.strerror or str(error))
+        except Exception as error:  # whatever a file does to a reader, the build carries on
+            yield task.source.reject("extract.error", files[0], f"{type(error).__name__}: {error}")
+
+
+# --- survey of records ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyTask:
+    """Note what the screen must know of all records at once."""
+
+    key: str
+    folder: Path
+    records: Path
+    part: str
+    select: str
+
+
+def survey(task: SurveyTask) -> None:
+    """Write id, document, title, edition and text digest of each record, and whether it passes by itself."""
+    import pyarrow as pa
+
+    from pedcorpus.dedup.signatures import exact_digest
+
+    records = records_from_table(Parts(task.records).kept(task.part))
+    table = pa.table(
+        {
+            "id": pa.array([record.id for record in records], pa.string()),
+            "document_id": pa.array([record.document_id for record in records], pa.string()),
+            "title": pa.array([record.source_title for record in records], pa.string()),
+            "edition": pa.array([record.edition for record in records], pa.string()),
+            "digest": pa.array([exact_digest(text_key(record.text)) for record in records], pa.binary()),
+            "stays": pa.array([screen(record, task.select, {}) is None for record in records], pa.bool_()),
+        }
+    )
+    Parts(task.folder).write(task.key, table, [])
+
+
+# --- screen -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenTask:
+    """Screen one part. ``newer`` and ``doubles`` are what the survey found for this part."""
+
+    key: str
+    folder: Path
+    records: Path
+    part: str
+    select: str
+    newer: Mapping[str, str]
+    doubles: Mapping[str, str]
+    benchmarks: Path | None
+    ngram: int
+
+
+@cache
+def _benchmarks(path: Path) -> tuple[Benchmark, ...]:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as held:
+        about = json.loads(str(held["about"]))
+        return tuple(
+            Benchmark(item["name"], held[f"grams{i}"], tuple(item["short"]), item["items"])
+            for i, item in enumerate(about)
+        )
+
+
+def screen_part(task: ScreenTask) -> None:
+    """Keep the records that something may be made of."""
+    kept: list[RawRecord] = []
+    rejects: list[Reject] = []
+    benchmarks = _benchmarks(task.benchmarks) if task.benchmarks else ()
+    for record in records_from_table(Parts(task.records).kept(task.part)):
+        verdict = screen(record, task.select, task.newer)
+        if verdict is None and record.id in task.doubles:
+            verdict = ("screen.duplicate", f"the same text as record {task.doubles[record.id]}")
+        if verdict is None and benchmarks and (record.pairs or record.turns):
+            texts = [turn.text for turn in record.turns] + [pair.question for pair in record.pairs]
+            name = contaminated_by([*texts, *(pair.answer for pair in record.pairs)], benchmarks, task.ngram)
+            verdict = (f"decontaminate.{name}", f"shares {task.ngram} characters with the benchmark") if name else None
+        if verdict is None:
+            kept.append(record)
+        else:
+            rejects.append(Reject("screen", verdict[0], verdict[1], record.id, record.source_id, as_json(record)))
+    Parts(task.folder).write(task.key, to_table(kept, record_schema()), rejects)
+
+
+# --- generate ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateTask:
+    """Make candidate rows of one part."""
+
+    key: str
+    folder: Path
+    records: Path
+    part: str
+    context: GenerateContext
+
+
+def generate(task: GenerateTask) -> None:
+    """Write the candidates of one part; a record that gives none leaves a ``generate.nothing``."""
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    for record in records_from_table(Parts(task.records).kept(task.part)):
+        before = len(rows) + len(rejects)
+        for generator in plugins.generators():
+            try:
+                for item in generator.generate(record, task.context):
+                    if isinstance(item, Reject):
+                        rejects.append(item)
+                    else:
+                        rows.append(item)
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise _failed("generator", generator.name, f"record {record.id}", error) from error
+        if len(rows) + len(rejects) == before:
+            place = " / ".join(record.section_path) or record.extractor
+            rejects.append(
+                Reject(
+                    "generate",
+                    "generate.nothing",
+                    f"nothing to ask about in: {place}",
+                    record.id,
+                    record.source_id,
+                    as_json(record),
+                )
+            )
+    Parts(task.folder).write(task.key, to_table(rows, row_schema()), rejects)
+
+
+def _failed(kind: str, name: str, where: str, error: Exception) -> PluginError:
+    return PluginError(
+        f"the {kind} {name!r} failed on {where}: {type(error).__name__}: {error}",
+        "mend or remove the plug-in; if it is one of pedcorpus's own, report this",
+    )
+
+
+# --- filter -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FilterTask:
+    """Check the rows of one part against the records they were made of."""
+
+    key: str
+    folder: Path
+    rows: Path
+    part: str
+    records: Path
+    record_part: str
+    options: Mapping[str, Mapping[str, Any]]
+
+
+def filter_part(task: FilterTask) -> None:
+    """Evidence first, then each filter in order; the first drop counts."""
+    records = {record.id: record for record in records_from_table(Parts(task.records).kept(task.record_part))}
+    checks = plugins.filters(task.options)
+    kept: list[Row] = []
+    rejects: list[Reject] = []
+    for row in rows_from_table(Parts(task.rows).kept(task.part)):
+        drop = broken_evidence(row, records)
+        notes = list(row.quality)
+        for check in checks if drop is None else ():
+            try:
+                verdict = check.check(row)
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise _failed("filter", check.name, f"row {row.id}", error) from error
+            if isinstance(verdict, Drop):
+                drop = verdict
+                break
+            if verdict.score is not None or verdict.detail is not None:
+                notes.append(QualityNote(check.name, verdict.score, verdict.detail))
+        if drop is None:
+            kept.append(replace(row, quality=tuple(notes)))
+        else:
+            rejects.append(Reject("filter", drop.reason, drop.detail, row.id, row.source_id, as_json(row)))
+    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+
+
+def broken_evidence(row: Row, records: Mapping[str, RawRecord]) -> Drop | None:
+    """Why a row's evidence cannot be trusted: none of it, no such record, or a quote that does not match."""
+    if not row.evidence:
+        return Drop("grounding.quote", "no evidence")
+    for item in row.evidence:
+        record = records.get(item.record_id)
+        if record is None:
+            return Drop("grounding.quote", f"no record {item.record_id}")
+        if not item.quote or record.text[item.start : item.end] != item.quote:
+            return Drop("grounding.quote", f"record {item.record_id} [{item.start}:{item.end}] says something else")
+    return None
+
+
+# --- dedup and decontaminate ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SignTask:
+    """Sign the rows of one part for duplicate search."""
+
+    key: str
+    folder: Path
+    rows: Path
+    part: str
+
+
+def compared_text(row: Row) -> str:
+    """What rows are compared by: all that is said, folded to letters, digits and Han characters."""
+    return text_key(" ".join(row.contents()))
+
+
+def sign(task: SignTask) -> None:
+    """Write task, disease, exact digest and band keys of each row."""
+    import pyarrow as pa
+
+    from pedcorpus.dedup.signatures import band_keys, exact_digest
+
+    rows = rows_from_table(Parts(task.rows).kept(task.part))
+    texts = [compared_text(row) for row in rows]
+    table = pa.table(
+        {
+            "id": pa.array([row.id for row in rows], pa.string()),
+            "task": pa.array([row.task for row in rows], pa.string()),
+            "disease": pa.array([row.disease for row in rows], pa.string()),
+            "exact": pa.array([exact_digest(text) for text in texts], pa.binary()),
+            "bands": pa.array([band_keys(text).tobytes() for text in texts], pa.binary()),
+        }
+    )
+    Parts(task.folder).write(task.key, table, [])
+
+
+@dataclass(frozen=True, slots=True)
+class DropTask:
+    """Drop rows of one part that the duplicate search named: row position to (reason, detail)."""
+
+    key: str
+    folder: Path
+    rows: Path
+    part: str
+    drops: Mapping[int, tuple[str, str]]
+
+
+def drop_rows(task: DropTask) -> None:
+    """Keep the other rows."""
+    kept: list[Row] = []
+    rejects: list[Reject] = []
+    for position, row in enumerate(rows_from_table(Parts(task.rows).kept(task.part))):
+        if position in task.drops:
+            reason, detail = task.drops[position]
+            rejects.append(Reject("dedup", reason, detail, row.id, row.source_id, as_json(row)))
+        else:
+            kept.append(row)
+    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+
+
+@dataclass(frozen=True, slots=True)
+class DecontaminateTask:
+    """Drop rows of one part that overlap a benchmark."""
+
+    key: str
+    folder: Path
+    rows: Path
+    part: str
+    benchmarks: Path | None
+    ngram: int
+
+
+def decontaminate(task: DecontaminateTask) -> None:
+    """Keep the rows that share no n-gram with any benchmark."""
+    benchmarks = _benchmarks(task.benchmarks) if task.benchmarks else ()
+    kept: list[Row] = []
+    rejects: list[Reject] = []
+    for row in rows_from_table(Parts(task.rows).kept(task.part)):
+        name = contaminated_by(row.contents(), benchmarks, task.ngram) if benchmarks else None
+        if name:
+            detail = f"shares {task.ngram} characters with the benchmark"
+            rejects.append(
+                Reject("decontaminate", f"decontaminate.{name}", detail, row.id, row.source_id, as_json(row))
+            )
+        else:
+            kept.append(row)
+    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+
+
+# --- derive -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeriveTask:
+    """Add the rows that are made of the rows of one part, and note the unit of each."""
+
+    key: str
+    folder: Path
+    rows: Path
+    part: str
+    records: Path
+    record_part: str
+    tasks: frozenset[str]
+    seed: int
+
+
+def derive_part(task: DeriveTask) -> None:
+    """Write the rows and, after them, the derived ones.
+
+    A derived row that repeats another is dropped; so is a completion text in which a patient names a dose, since
+    pre-training learns the question as well.
+    """
+    rows = rows_from_table(Parts(task.rows).kept(task.part))
+    kept = list(rows)
+    rejects: list[Reject] = []
+    seen = {(row.task, compared_text(row)) for row in rows}
+    for row in derive(rows, task.tasks, task.seed):
+        mark = (row.task, compared_text(row))
+        verdict = DoseFilter().check(row)
+        if isinstance(verdict, Drop):
+            rejects.append(Reject("derive", verdict.reason, verdict.detail, row.id, row.source_id, as_json(row)))
+        elif mark in seen:
+            rejects.append(Reject("derive", "dedup.exact", "derived twice", row.id, row.source_id, as_json(row)))
+        else:
+            seen.add(mark)
+            kept.append(row)
+    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTask:
+    """Note the unit and evidence of each row of one part, for splitting."""
+
+    key: str
+    folder: Path
+    rows: Path
+    part: str
+    records: Path
+    record_part: str
+
+
+def place(task: PlaceTask) -> None:
+    """Write id, task, unit and evidence spans of each row."""
+    import pyarrow as pa
+
+    from pedcorpus.splits import unit_of
+
+    records = {record.id: record for record in records_from_table(Parts(task.records).kept(task.record_part))}
+    rows = rows_from_table(Parts(task.rows).kept(task.part))
+    table = pa.table(
+        {
+            "id": pa.array([row.id for row in rows], pa.string()),
+            "task": pa.array([row.task for row in rows], pa.string()),
+            "unit": pa.array([unit_of(row, records.get(row.evidence[0].record_id)) for row in rows], pa.string()),
+            "spans": pa.array(
+                [[{"record_id": e.record_id, "start": e.start, "end": e.end} for e in row.evidence] for row in rows],
+                pa.list_(pa.struct([("record_id", pa.string()), ("start", pa.int32()), ("end", pa.int32())])),
+            ),
+        }
+    )
+    Parts(task.folder).write(task.key, table, [])

@@ -1,0 +1,215 @@
+"""From a row back to its source: the evidence marked in the record's text, and on the page it was printed on."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pedcorpus.builddir import open_build, read_json, read_table
+from pedcorpus.errors import BuildDirError, PedcorpusError
+from pedcorpus.records import columns
+
+_AROUND = 160
+_SHORTEST = 6
+
+
+def find_trace(root: Path, row_id: str) -> dict[str, Any]:
+    """A row, accepted or rejected, with the records of its evidence.
+
+    Raises:
+        BuildDirError: no finished build.
+        PedcorpusError: no row, or several rows, begin with ``row_id``.
+    """
+    open_build(root)
+    if len(row_id) < _SHORTEST:
+        raise PedcorpusError(f"{row_id!r} is too short for a row id", f"give at least {_SHORTEST} characters of it")
+    found = list(_accepted(root, row_id)) or list(_rejected(root, row_id))
+    if not found:
+        raise PedcorpusError(
+            f"no row of {root} has an id that begins with {row_id!r}", "ids are in the `id` column and in report.html"
+        )
+    if len({item["row"]["id"] for item in found}) > 1:
+        raise PedcorpusError(f"{len(found)} rows have an id that begins with {row_id!r}", "give more characters of it")
+    item = found[0]
+    wanted = {evidence["record_id"] for evidence in item["row"].get("evidence") or []}
+    item["records"] = _records(root, wanted or {item["row"]["id"]})
+    return item
+
+
+def _accepted(root: Path, row_id: str) -> Iterator[dict[str, Any]]:
+    import pyarrow.compute as pc
+
+    manifest = read_json(root / "dataset" / "manifest.json")
+    for shard in manifest["shards"]:
+        _, task, name = shard.split("/")
+        path = root / "dataset" / shard
+        ids = read_table(path, ["id"]).column("id")
+        mask = pc.starts_with(ids, row_id)
+        if pc.any(mask).as_py():
+            for row in read_table(path).filter(mask).select(list(columns(task))).to_pylist():
+                yield {"status": "accepted", "split": name.split("-", 1)[0], "shard": shard, "row": row}
+
+
+def _rejected(root: Path, row_id: str) -> Iterator[dict[str, Any]]:
+    import pyarrow.compute as pc
+
+    for path in sorted((root / "rejects").glob("*.parquet")):
+        table = read_table(path)
+        mask = pc.starts_with(pc.fill_null(table.column("row_id"), ""), row_id)
+        for entry in table.filter(mask).to_pylist():
+            row = json.loads(entry["row"])
+            row.setdefault("id", entry["row_id"])
+            yield {
+                "status": "rejected",
+                "stage": entry["stage"],
+                "reason": entry["reason"],
+                "detail": entry["detail"],
+                "row": row,
+            }
+
+
+def _records(root: Path, ids: set[str]) -> dict[str, dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = {}
+    for path in sorted((root / "records").glob("*.parquet")):
+        mask = pc.is_in(read_table(path, ["id"]).column("id"), value_set=pa.array(sorted(ids)))
+        if pc.any(mask).as_py():
+            for record in read_table(path).filter(mask).to_pylist():
+                record["extra"] = json.loads(record["extra"])
+                found[record["id"]] = record
+    return found
+
+
+def format_trace(found: dict[str, Any], color: bool = False) -> str:
+    """The trace for people; spans stand between ⟦ and ⟧, or in reverse on a terminal."""
+    row = found["row"]
+    lines = []
+    if found["status"] == "accepted":
+        lines.append(f"row {row['id']}: {row['task']}, {found['split']}, {found['shard']}")
+    else:
+        lines.append(f"row {row['id']}: rejected at {found['stage']}, {found['reason']}: {found['detail']}")
+    for name in ("source_title", "source_id", "license", "department", "disease"):
+        if row.get(name):
+            lines.append(f"  {name:<13} {row[name]}")
+    provenance = row.get("provenance")
+    if provenance:
+        made = f"{provenance['extractor']} → {provenance['generator']}"
+        lines.append(f"  {'made by':<13} {made}" + (f", {provenance['prompt_id']}" if provenance["prompt_id"] else ""))
+    for note in row.get("quality") or []:
+        said = ", ".join(str(value) for value in (note["score"], note["detail"]) if value is not None)
+        lines.append(f"  {'check':<13} {note['check']}: {said}")
+    lines.append("")
+    lines += _said(row)
+    for number, item in enumerate(row.get("evidence") or [], 1):
+        record = found["records"].get(item["record_id"])
+        lines += [
+            "",
+            f"evidence {number}: record {item['record_id']}, characters {item['start']}–{item['end']}"
+            + (f", page {item['page']}" if item["page"] else ""),
+        ]
+        if record is None:
+            lines.append("  the record is missing: run `pedcorpus verify`")
+            continue
+        path = " / ".join(record["section_path"] or [])
+        about = [part for part in (record["source_title"], record["edition"], path) if part]
+        lines.append("  " + " · ".join(about))
+        lines += ["  | " + line for line in _marked(record["text"], item["start"], item["end"], color).split("\n")]
+    return "\n".join(_printable(line) for line in lines)
+
+
+def _said(row: dict[str, Any]) -> list[str]:
+    lines = []
+    for part in ("prompt", "messages", "chosen", "rejected"):
+        for message in row.get(part) or []:
+            label = part if part in ("chosen", "rejected") else message["role"]
+            lines += [
+                f"  {label:<10} {text}" if not index else f"  {'':<10} {text}"
+                for index, text in enumerate(message["content"].split("\n"))
+            ]
+    if row.get("text"):
+        lines += [
+            f"  {'text':<10} {text}" if not index else f"  {'':<10} {text}"
+            for index, text in enumerate(row["text"].split("\n"))
+        ]
+    return lines
+
+
+def _marked(text: str, start: int, end: int, color: bool) -> str:
+    opened, closed = ("\x1b[7m", "\x1b[0m") if color else ("⟦", "⟧")
+    before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
+    left = "…" if start > _AROUND else ""
+    right = "…" if end + _AROUND < len(text) else ""
+    span = text[start:end].replace("\n", f"{closed}\n{opened}") if color else text[start:end]
+    return f"{left}{before}{opened}{span}{closed}{after}{right}"
+
+
+def _printable(line: str) -> str:
+    """Source text cannot steer the terminal: control characters go, but for our own marks."""
+    return (
+        "".join(c for c in line if unicodedata.category(c) != "Cc" or c == "\x1b")
+        if "\x1b[7m" in line
+        else "".join(c for c in line if unicodedata.category(c) != "Cc")
+    )
+
+
+def write_page_image(root: Path, found: dict[str, Any], target: Path) -> None:
+    """The PDF page of the row's first evidence that has one, with the blocks of the span marked.
+
+    Raises:
+        PedcorpusError: no evidence comes from a PDF, or the PDF is gone.
+    """
+    for item in found["row"].get("evidence") or []:
+        record = found["records"].get(item["record_id"])
+        if record is None or not record["boxes"]:
+            continue
+        spans = record["extra"].get("blocks", [])
+        boxes = [
+            box
+            for box, (start, end) in zip(record["boxes"], spans, strict=False)
+            if start < item["end"] and item["start"] < end and (item["page"] is None or box["page"] >= item["page"])
+        ]
+        if boxes:
+            page = boxes[0]["page"]
+            _draw(_source_file(root, record), page, [box for box in boxes if box["page"] == page], target)
+            return
+    raise PedcorpusError("no evidence of this row comes from a PDF page", "leave --image out")
+
+
+def _source_file(root: Path, record: dict[str, Any]) -> Path:
+    from pedcorpus.records import digest
+
+    sources = read_json(root / "state" / "sources.json")
+    for name, path in sources.get(record["source_id"], {}).items():
+        if digest("document", record["source_id"], name) == record["document_id"]:
+            if not Path(path).exists():
+                raise PedcorpusError(f"the source file is gone: {path}", "put it back, or leave --image out")
+            return Path(path)
+    raise BuildDirError(f"{root} does not know the file of record {record['id']}", "run the build again")
+
+
+def _draw(pdf: Path, page: int, boxes: list[dict[str, Any]], target: Path) -> None:
+    import pypdfium2 as pdfium
+    from PIL import Image, ImageDraw
+
+    scale = 2.0
+    document = pdfium.PdfDocument(pdf)
+    try:
+        picture = document[page - 1].render(scale=scale).to_pil().convert("RGBA")
+    finally:
+        document.close()
+    layer = Image.new("RGBA", picture.size, (255, 255, 255, 0))
+    pen = ImageDraw.Draw(layer)
+    for box in boxes:
+        corners = [(box["x0"] - 2) * scale, (box["y0"] - 2) * scale, (box["x1"] + 2) * scale, (box["y1"] + 2) * scale]
+        pen.rectangle(corners, fill=(255, 221, 87, 90), outline=(201, 101, 75, 255), width=2)
+    try:
+        Image.alpha_composite(picture, layer).convert("RGB").save(target, format="PNG")
+    except OSError as error:
+        from pedcorpus.errors import wrap_os_error
+
+        raise wrap_os_error(error, str(target)) from error
