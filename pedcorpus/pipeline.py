@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -31,7 +31,6 @@ from pedcorpus.sources import SourceFile, SourceInfo, find_files, hash_file
 
 if TYPE_CHECKING:
     from pedcorpus.decontaminate import Benchmark
-    from pedcorpus.splits import Units
 
 
 class Progress(Protocol):
@@ -521,8 +520,6 @@ class _Run:
                 self.home.parts("derive").folder,
                 self.home.parts("decontaminate").folder,
                 part.key,
-                self.home.parts("screen").folder,
-                part.records,
                 wanted,
                 self.config.dataset.seed,
             )
@@ -539,28 +536,27 @@ class _Run:
         from pedcorpus.splits import Placed, assign, join_units
 
         self._place(rows, self.home.parts("derive").folder)
-        placed: list[list[tuple[str, Placed]]] = []
-        for part in rows:
-            table = self.home.parts("place").kept(self.key("place", part.key)).to_pylist()
-            placed.append(
-                [
-                    (
-                        item["task"],
-                        Placed(item["unit"], tuple((s["record_id"], s["start"], s["end"]) for s in item["spans"])),
+        placed: list[list[tuple[str, str]]] = []
+
+        def spans() -> Iterator[list[Placed]]:
+            for part in rows:
+                table = self.home.parts("place").kept(self.key("place", part.key)).to_pylist()
+                placed.append([(item["task"], item["unit"]) for item in table])
+                yield [
+                    Placed(
+                        item["unit"], tuple((span["record_id"], span["start"], span["end"]) for span in item["spans"])
                     )
                     for item in table
                 ]
-            )
-        everything = [row for part in placed for _, row in part]
-        known = {row.unit for row in everything}
-        units: Units = join_units(everything, [pair for pair in alike if pair[0] in known and pair[1] in known])
+
+        units = join_units(spans(), alike)
         chosen = assign(units.roots(), self.config.dataset.seed, self.config.split)
-        kept = len(everything)
+        kept = sum(map(len, placed))
         if kept != counts[-1].kept:
             raise LostItemsError(f"split: {counts[-1].kept} rows in, {kept} placed", "run with --fresh, and report it")
         counts.append(StageCount("split", kept, kept, Counter()))
         self.progress.finish("split", kept, 0)
-        return [[(task, chosen[units.root(row.unit)]) for task, row in part] for part in placed]
+        return [[(task, chosen[units.root(unit)]) for task, unit in part] for part in placed]
 
     def publish(
         self,

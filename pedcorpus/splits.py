@@ -48,6 +48,9 @@ class Units:
     def __init__(self) -> None:
         self._parent: dict[str, str] = {}
 
+    def __contains__(self, unit: str) -> bool:
+        return unit in self._parent
+
     def root(self, unit: str) -> str:
         """The name under which ``unit`` is placed."""
         self._parent.setdefault(unit, unit)
@@ -68,24 +71,29 @@ class Units:
         return sorted({self.root(unit) for unit in list(self._parent)})
 
 
-def join_units(rows: Sequence[Placed], alike: Iterable[tuple[str, str]]) -> Units:
-    """Units of ``rows``, joined where evidence overlaps and where ``alike`` names two units with like rows."""
+def join_units(parts: Iterable[Sequence[Placed]], alike: Iterable[tuple[str, str]]) -> Units:
+    """Units of the rows, joined where evidence overlaps and where ``alike`` names two of them with like rows.
+
+    Rows that cite one record lie in one part, so each part is looked at alone and may be given up after it.
+    """
     units = Units()
-    by_record: dict[str, list[tuple[int, int, str]]] = {}
-    for row in rows:
-        units.root(row.unit)
-        for record_id, start, end in row.spans:
-            by_record.setdefault(record_id, []).append((start, end, row.unit))
-    for spans in by_record.values():
-        spans.sort()
-        reach, holder = -1, ""
-        for start, end, unit in spans:
-            if start < reach and unit != holder:
-                units.join(unit, holder)
-            if end > reach:
-                reach, holder = end, unit
+    for rows in parts:
+        by_record: dict[str, list[tuple[int, int, str]]] = {}
+        for row in rows:
+            units.root(row.unit)
+            for record_id, start, end in row.spans:
+                by_record.setdefault(record_id, []).append((start, end, row.unit))
+        for spans in by_record.values():
+            spans.sort()
+            reach, holder = -1, ""
+            for start, end, unit in spans:
+                if start < reach and unit != holder:
+                    units.join(unit, holder)
+                if end > reach:
+                    reach, holder = end, unit
     for first, second in alike:
-        units.join(first, second)
+        if first in units and second in units:
+            units.join(first, second)
     return units
 
 

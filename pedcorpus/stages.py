@@ -390,14 +390,12 @@ def decontaminate(task: DecontaminateTask) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DeriveTask:
-    """Add the rows that are made of the rows of one part, and note the unit of each."""
+    """Add the rows that are made of the rows of one part."""
 
     key: str
     folder: Path
     rows: Path
     part: str
-    records: Path
-    record_part: str
     tasks: frozenset[str]
     seed: int
 

@@ -118,14 +118,14 @@ def test_units_with_overlapping_evidence_are_one_and_others_are_not(rows: list[P
                 for other_name, other_start, other_end in other.spans:
                     if name == other_name and start < other_end and other_start < end:
                         wanted.join(one.unit, other.unit)
-    joined = join_units(rows, [])
+    joined = join_units([rows], [])
     assert {item.unit: joined.root(item.unit) for item in rows} == {item.unit: wanted.root(item.unit) for item in rows}
 
 
 def test_evidence_that_only_touches_does_not_join_and_likeness_does() -> None:
     rows = [Placed("a", (("r", 0, 5),)), Placed("b", (("r", 5, 9),)), Placed("c", (("q", 0, 5),))]
-    assert join_units(rows, []).roots() == ["a", "b", "c"]
-    joined = join_units(rows, [("c", "b")])
+    assert join_units([rows], []).roots() == ["a", "b", "c"]
+    joined = join_units([rows], [("c", "b"), ("a", "unknown")])
     assert joined.roots() == ["a", "b"]
     assert joined.root("c") == "b"
 
