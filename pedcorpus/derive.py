@@ -149,6 +149,11 @@ def _elsewhere(row: Row, other: Row) -> bool:
         return False
     if other.task not in MEDICAL_TASKS or other.messages[-2].content == row.messages[-2].content:
         return False
+    if "evidiag" in (
+        row.task,
+        other.task,
+    ):  # a case names the symptoms, the tests and the disease: it answers most questions
+        return False
     mine, theirs = key(row.messages[-1].content), key(other.messages[-1].content)
     if mine in theirs or theirs in mine:
         return False

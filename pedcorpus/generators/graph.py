@@ -100,7 +100,9 @@ class GraphGenerator:
             return None
         chance.shuffle(order)
         turned = order[number * 2 :] + order[: number * 2]
-        first, rest, signs = turned[:2], turned[2 : _MOST_SYMPTOMS - 1], signs[:2]
+        core = _core(record, said, order)
+        first, later = turned[:2], sorted(turned[2:], key=lambda i: i not in core)
+        rest, signs = later[: _MOST_SYMPTOMS - 3], signs[:2]
         if not rest and not signs:
             return None
         checks = said.get("检查", [])[:4]
@@ -114,25 +116,36 @@ class GraphGenerator:
         def say(part: str, **values: str) -> str:
             return render(choose(list(words[part]), context.seed, record.id, part, number), **values)
 
+        alarm = re.compile("|".join(self.wording.data["danger"]["signs"]))
+        alarming = [i for i in (*first, *rest, *signs) if alarm.search(record.triples[i].tail)]
+        at_once = [i for i in alarming if i in first]
+        urgent = "_urgent" if alarming else ""
         messages = [
             ("user", say("complaint", first=tail(first))),
-            ("assistant", say("ask", first=tail(first))),
+            ("assistant", say("ask_urgent" if at_once else "ask", first=tail(first), dangers=tail(at_once))),
             ("user", say(_reply(rest, signs), rest=tail(rest), signs=tail(signs))),
         ]
-        end = {"symptoms": tail([*first, *rest, *signs]), "disease": disease}
+        end = {"symptoms": tail([*first, *rest, *signs]), "disease": disease, "dangers": tail(alarming)}
         if checks:
             messages += [
-                ("assistant", say("tests", checks=tail(checks))),
+                ("assistant", say(f"tests{urgent}", checks=tail(checks), dangers=tail(alarming))),
                 ("user", say("purpose")),
-                ("assistant", say("conclude", checks=tail(checks), **end)),
+                ("assistant", say(f"conclude{urgent}", checks=tail(checks), **end)),
             ]
         else:
-            messages.append(("assistant", say("conclude_without_tests", **end)))
+            messages.append(("assistant", say(f"conclude{urgent}_without_tests", **end)))
         if dangers:
             role, text = messages.pop()
             messages.append((role, text + say("warning", complications=tail(dangers))))
         used = sorted({*first, *rest, *signs, *checks, *dangers})
         return make_row(record, "evidiag", messages, self._evidence(record, used, spans), self.name, self.wording)
+
+
+def _core(record: RawRecord, said: dict[str, list[int]], symptoms: Sequence[int]) -> list[int]:
+    """The symptoms that make the disease: those in its name or description, else the one that is listed first."""
+    about = " ".join([record.disease or "", *(record.triples[i].tail for i in said.get("简介", []))])
+    named = [i for i in symptoms if record.triples[i].tail in about]
+    return named or sorted(symptoms)[:1]
 
 
 def _reply(rest: Sequence[int], signs: Sequence[int]) -> str:

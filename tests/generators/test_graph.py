@@ -114,8 +114,35 @@ def test_too_few_findings_make_no_case(triples: list[tuple[str, str]]) -> None:
 
 
 def test_without_checks_the_case_sends_to_a_doctor() -> None:
-    (case, *_) = made(graph(*[("症状", tail) for tail in SYMPTOMS[:5]]), tasks=frozenset({"evidiag"}))
+    harmless = ["发热", "咳嗽", "流涕", "食欲减退", "鼻塞"]
+    (case, *_) = made(graph(*[("症状", tail) for tail in harmless]), tasks=frozenset({"evidiag"}))
     assert len(case.messages) == 4 and "儿科" in case.messages[-1].content
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("checks", [[], [("检查", "腹部超声")]])
+def test_a_child_in_danger_is_sent_to_an_emergency_room_before_anything_else(
+    seed: int, checks: list[tuple[str, str]]
+) -> None:
+    symptoms = ["果酱样血便", "呕吐", "阵发性哭闹", "精神萎靡", "面色苍白"]
+    item = graph(*[("症状", tail) for tail in symptoms], *checks, disease="小儿肠套叠")
+    for case in made(item, seed=seed, tasks=frozenset({"evidiag"})):
+        heard = ""
+        for asked, said in zip(case.messages[::2], case.messages[1::2], strict=True):
+            heard += asked.content
+            alarming = [sign for sign in ("血便", "精神萎靡", "面色苍白") if sign in heard]
+            assert ("急诊" in said.content) == bool(alarming), (asked, said)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_disease_is_concluded_without_what_makes_it(seed: int) -> None:
+    listed = ["呕吐", "腹泻", "发热", "腹痛", "口渴", "哭闹", "乏力", "食欲减退"]
+    for disease, about in (("小儿腹泻病", ""), ("某病", "某病是以腹泻为特点的疾病。"), ("某病", "")):
+        told = [("简介", about)] if about else []
+        item = graph(*told, *[("症状", tail) for tail in listed], disease=disease)
+        main = "腹泻" if disease == "小儿腹泻病" or about else "呕吐"
+        for case in made(item, seed=seed, tasks=frozenset({"evidiag"})):
+            assert main in case.messages[0].content + case.messages[2].content
 
 
 def test_the_same_seed_says_the_same_and_another_says_otherwise() -> None:

@@ -28,6 +28,7 @@ VALUES = {
     "rest": "气促",
     "signs": "肺部湿啰音",
     "symptoms": "发热、咳嗽、气促",
+    "dangers": "气促",
     "checks": "血常规、胸部X线检查",
     "complications": "心力衰竭",
     "finding": "咳嗽痰多",
@@ -73,6 +74,8 @@ def forms() -> Iterator[tuple[str, str, frozenset[str]]]:
         "complaint": "first", "ask": "first", "reply": "rest signs", "reply_signs": "rest signs",
         "reply_signs_only": "rest signs", "tests": "checks", "purpose": "", "conclude": "checks symptoms disease",
         "conclude_without_tests": "symptoms disease", "warning": "complications",
+        "ask_urgent": "dangers", "tests_urgent": "dangers checks", "conclude_urgent": "checks symptoms disease dangers",
+        "conclude_urgent_without_tests": "symptoms disease dangers",
     }  # fmt: skip
     for part, sources in GRAPH["case"].items():
         yield from each(f"case.{part}", sources, given[part])
@@ -172,6 +175,8 @@ def test_a_conclusion_of_a_case_names_its_evidence_and_leaves_the_last_word_to_a
     for data, part in (
         (GRAPH["case"], "conclude"),
         (GRAPH["case"], "conclude_without_tests"),
+        (GRAPH["case"], "conclude_urgent"),
+        (GRAPH["case"], "conclude_urgent_without_tests"),
         (SECTIONS["syndrome"], "conclude"),
     ):
         for source in data[part]:
@@ -179,6 +184,14 @@ def test_a_conclusion_of_a_case_names_its_evidence_and_leaves_the_last_word_to_a
             said = render(source, **VALUES)
             assert named in said and "肺炎" in said
             assert re.search(r"医生|医师|面诊", said), said
+
+
+def test_an_urgent_form_sends_the_child_to_an_emergency_room_at_once() -> None:
+    for part in ("ask_urgent", "tests_urgent", "conclude_urgent", "conclude_urgent_without_tests"):
+        for source in GRAPH["case"][part]:
+            said = render(source, **VALUES)
+            assert "急诊" in said and VALUES["dangers"] in said
+            assert re.search(r"现在就|马上|立即", said), said
 
 
 def test_the_form_of_a_seed_is_always_the_same_and_seeds_differ() -> None:
