@@ -35,7 +35,7 @@ def open_document(file: SourceFile, source: SourceInfo) -> Opened:
     if data[:1024].lstrip().startswith(b"%PDF-") or (file.suffix == ".pdf" and b"%PDF-" in data[:1024]):
         return _pdf(file, source)
     problem = refuse(data, file, source)
-    if problem is None and file.suffix == ".pdf":
+    if file.suffix == ".pdf" and (problem is None or problem.reason == "extract.wrong_content"):
         problem = source.reject(
             "extract.wrong_content", file, "named .pdf, but this is no PDF; mend the name or the file"
         )

@@ -162,8 +162,10 @@ def exchanges_of(value: Any, names: Mapping[str, str] | None = None) -> Iterator
 def _question_answer(value: Mapping[str, Any], names: Mapping[str, str], title: str | None) -> Iterator[list[Turn]]:
     asked = _present(value, "question", names)
     answered = _present(value, "answer", names)
+    if answered is None and "answer" in names:
+        raise FieldError(f"no field {names['answer']!r} with the answer (has {', '.join(map(str, list(value)[:8]))})")
     if asked is None:
-        known = ", ".join(FIELDS["question"][:6])
+        known = f"{', '.join(FIELDS['question'][:6])} …"
         raise FieldError(
             f"no field with the question (looked for {names.get('question') or known}; has {', '.join(map(str, list(value)[:8]))})"
         )

@@ -7,12 +7,15 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pedcorpus import __version__
 from pedcorpus.errors import InterruptedBuildError, PedcorpusError
+
+if TYPE_CHECKING:
+    from pedcorpus.manifests import BuildManifest
 
 EXPORT_FORMATS = ("messages", "sharegpt", "alpaca", "dpo", "llamafactory")
 
@@ -109,7 +112,17 @@ def build(config: Path, output: Path, workers: int | None, limit: int | None, fr
     click.echo(
         f"done: {total:,} rows; {rejected:,} items in the ledger; {result.broken:,} files, pages or rows could not be read"
     )
+    if not total:
+        _say_error(
+            "no row was made", f"most were dropped for {_commonest(result.manifest)}: look into {output / 'rejects'}"
+        )
     return 1 if result.empty_tasks or not total else 0
+
+
+def _commonest(manifest: BuildManifest) -> str:
+    """The three commonest reasons of the ledger, with their counts."""
+    dropped = [(count, reason) for stage in manifest["stages"] for reason, count in stage["rejected"].items()]
+    return ", ".join(f"{reason} ({count:,})" for count, reason in sorted(dropped, reverse=True)[:3]) or "nothing"
 
 
 def _stop(number: int, frame: object) -> None:

@@ -124,6 +124,7 @@ def build(
     with BuildDir(output) as home, LocalEngine(workers) as engine:
         if fresh:
             home.forget_parts()
+        home.manifest.unlink(missing_ok=True)  # its presence says that the build is finished
         home.event("start", version=__version__, workers=workers, limit=limit, config=str(loaded.path))
         sources = [_source(loaded, index, found) for index, found in enumerate(listed)]
         write_json(
@@ -158,7 +159,8 @@ def filter_options(loaded: LoadedConfig) -> dict[str, dict[str, Any]]:
 def _check(loaded: LoadedConfig, options: Mapping[str, Mapping[str, Any]]) -> None:
     """What the models of the config cannot know: plug-ins, and tasks that need others."""
     try:
-        plugins.check_kinds([source.kind for source in loaded.config.sources])
+        for index, source in enumerate(loaded.config.sources):
+            plugins.check_source(f"sources[{index}]", source.kind, source.options.fields)
         plugins.filters(options)
     except ConfigError as error:
         raise ConfigError(f"{loaded.path}: {error.message}", error.hint) from None
@@ -571,7 +573,6 @@ class _Run:
         from pedcorpus.report import write_report
 
         self.progress.start("write", 1)
-        self.home.manifest.unlink(missing_ok=True)  # its presence says that the build is finished
         lines = [count.as_line() for count in counts]
         output.write_ledger(self.home, {count.name: self.used.get(count.name, []) for count in counts})
         output.write_records(self.home, [part.key for part in extracted])

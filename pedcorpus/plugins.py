@@ -53,7 +53,8 @@ HARD_FILTERS: frozenset[str] = frozenset({"empty", "placeholder", "personal", "n
 class Extractor(Protocol):
     """Reads the files of one source kind.
 
-    ``units(files, source)`` is optional: the groups of files that are read together, the file itself first.
+    ``units(files, source)`` is optional: the groups of files that are read together, the file itself first. So is
+    ``FIELDS``: the names that ``options.fields`` may have.
     """
 
     def extract(self, files: Sequence[SourceFile], source: SourceInfo) -> Iterator[RawRecord | Reject]:
@@ -196,16 +197,20 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
-def check_kinds(kinds: Sequence[str]) -> None:
-    """Refuse source kinds that nothing reads.
+def check_source(place: str, kind: str, fields: Mapping[str, str]) -> None:
+    """Refuse a source kind that nothing reads, and names in ``options.fields`` that its extractor does not look for.
 
     Raises:
-        ConfigError: naming the nearest known kind.
+        ConfigError: naming ``place``, the source's place in the config, and what is known.
     """
     known = known_kinds()
-    for index, kind in enumerate(kinds):
-        if kind not in known:
-            raise ConfigError(f"sources[{index}].kind: no extractor reads {kind!r}", _nearest(kind, known))
+    if kind not in known:
+        raise ConfigError(f"{place}.kind: no extractor reads {kind!r}", f"known: {', '.join(known)}")
+    names = list(getattr(extractor(kind), "FIELDS", ()))
+    for field in fields:
+        if field not in names:
+            hint = _nearest(field, names) if names else f"a {kind} source has no fields to name"
+            raise ConfigError(f"{place}.options.fields: unknown field {field!r}", hint)
 
 
 def fingerprint() -> str:

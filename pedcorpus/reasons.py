@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     "screen.not_pediatric": "no sign that this is about a child",
     "screen.superseded": "a newer edition of the same document is among the sources",
     "generate.nothing": "no instruction could be made of the record",
+    "generate.task": "the record gives instructions of tasks alone that `generate.tasks` leaves out",
     "grounding.cut": "a quantity was cut in two by a page mark, so its evidence cannot be trusted",
     "grounding.number": "a number with a unit that the evidence does not hold",
     "grounding.quote": "the evidence does not match its record to the character",

@@ -20,6 +20,7 @@ from pedcorpus.errors import PedcorpusError, PluginError
 from pedcorpus.filters.dose import DoseFilter
 from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.records import (
+    TASKS,
     QualityNote,
     RawRecord,
     Reject,
@@ -199,35 +200,41 @@ class GenerateTask:
 
 
 def generate(task: GenerateTask) -> None:
-    """Write the candidates of one part; a record that gives none leaves a ``generate.nothing``."""
+    """Write the candidates of one part.
+
+    A record that gives none leaves a ``generate.nothing``, or a ``generate.task`` where all it could give are rows of
+    tasks that the config leaves out.
+    """
+    everything = replace(task.context, tasks=frozenset(TASKS))
     rows: list[Row] = []
     rejects: list[Reject] = []
     for record in records_from_table(Parts(task.records).kept(task.part)):
         before = len(rows) + len(rejects)
-        for generator in plugins.generators():
-            try:
-                for item in generator.generate(record, task.context):
-                    if isinstance(item, Reject):
-                        rejects.append(item)
-                    else:
-                        rows.append(item)
-            except MemoryError:
-                raise
-            except Exception as error:
-                raise _failed("generator", generator.name, f"record {record.id}", error) from error
+        for item in _candidates(record, task.context):
+            if isinstance(item, Reject):
+                rejects.append(item)
+            else:
+                rows.append(item)
         if len(rows) + len(rejects) == before:
+            reason, detail = "generate.nothing", "nothing to ask about in"
+            if task.context.tasks != everything.tasks and any(_candidates(record, everything)):
+                reason, detail = "generate.task", "generate.tasks leaves out what can be asked about"
             place = " / ".join(record.section_path) or record.extractor
             rejects.append(
-                Reject(
-                    "generate",
-                    "generate.nothing",
-                    f"nothing to ask about in: {place}",
-                    record.id,
-                    record.source_id,
-                    as_json(record),
-                )
+                Reject("generate", reason, f"{detail}: {place}", record.id, record.source_id, as_json(record))
             )
     Parts(task.folder).write(task.key, to_table(rows, row_schema()), rejects)
+
+
+def _candidates(record: RawRecord, context: GenerateContext) -> Iterator[Row | Reject]:
+    """What all generators propose for one record."""
+    for generator in plugins.generators():
+        try:
+            yield from generator.generate(record, context)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _failed("generator", generator.name, f"record {record.id}", error) from error
 
 
 def _failed(kind: str, name: str, where: str, error: Exception) -> PluginError:

@@ -87,8 +87,11 @@ def source_file(tmp_path: Path) -> Callable[[str, bytes | str], SourceFile]:
     return make
 
 
+Project = Callable[..., Path]
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+def project(tmp_path: Path) -> Iterator[Project]:
     """A config file with the given sources beside it: ``project(sources, files, more)`` gives its path."""
 
     def make(sources: str, files: Mapping[str, bytes | str], more: str = "") -> Path:

@@ -18,9 +18,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from tests.builds import records, rejects, rows
-from tests.conftest import ROOT, SAMPLE, Run
-
-Project = Callable[..., Path]
+from tests.conftest import ROOT, SAMPLE, Project, Run
 
 PAIRS = (
     "question,answer\n孩子三岁，发热一天怎么办？,可以先给孩子多喝水、减少衣物，观察精神状态，持续高热请到医院就诊。\n"
@@ -326,3 +324,26 @@ def test_no_space_left(workers: int, run: Run, tmp_path: Path, sample_build: tup
     assert done.returncode == 0, done.stderr
     expected = sample_build[0] / "dataset" / "manifest.json"
     assert (output / "dataset" / "manifest.json").read_bytes() == expected.read_bytes()
+
+
+def test_fields_that_no_row_has_are_told(project: Project, run: Run) -> None:
+    """A column that the config names and no row has is an entry that names it; a build without rows says why."""
+    source = one_source("conversation", "pairs.csv", options='{ fields = { answer = "医嘱" } }')
+    done, output = build(run, project(source, {"pairs.csv": PAIRS}))
+    assert done.returncode == 1
+    no_traceback(done)
+    entries = rejects(output, "extract")
+    assert {entry["reason"] for entry in entries} == {"extract.field"}
+    assert all("no field '医嘱' with the answer" in entry["detail"] for entry in entries)
+    assert "error: no row was made" in done.stderr
+    assert f"extract.field ({len(entries)})" in done.stderr
+
+
+def test_a_mistyped_field_is_refused_before_any_work(project: Project, run: Run) -> None:
+    source = one_source("conversation", "pairs.csv", options='{ fields = { answr = "医嘱" } }')
+    done, output = build(run, project(source, {"pairs.csv": PAIRS}))
+    assert done.returncode == 2
+    no_traceback(done)
+    assert "unknown field 'answr'" in done.stderr
+    assert "'answer'" in done.stderr
+    assert not output.exists()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pedcorpus.cli import main
 from tests.builds import rejects, rows
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT, Project, Run
 
 HEAVY = (
     "datasets",
@@ -218,3 +218,13 @@ def test_a_closed_pipe_is_no_error(sample_build: tuple[Path, object]) -> None:
         check=False,
     )
     assert "Traceback" not in done.stderr
+
+
+def test_tasks_that_were_not_asked_for_are_told_apart(project: Project, run: Run, tmp_path: Path) -> None:
+    config = project(
+        '[generate]\ntasks = ["evidiag"]\n\n[[sources]]\nid = "qa"\nkind = "conversation"\npath = "qa.csv"\n',
+        {"qa.csv": "question,answer\n孩子三岁，发热怎么办？,多喝水，注意休息，体温高时物理降温。\n".encode()},
+    )
+    done = run("build", "--config", config, "--output", tmp_path / "build")
+    assert done.returncode == 1
+    assert [entry["reason"] for entry in rejects(tmp_path / "build", "generate")] == ["generate.task"]

@@ -462,7 +462,8 @@ def test_config_examples_are_valid(name: str) -> None:
         data.setdefault("dataset", {"name": "x"})
         data.setdefault("sources", [{"id": "x", "kind": "textbook", "path": "x"}])
         config = configs.Config.model_validate(data)
-        plugins.check_kinds([source.kind for source in config.sources])
+        for source in config.sources:
+            plugins.check_source("sources", source.kind, source.options.fields)
         plugins.filters(config.filters)
 
 

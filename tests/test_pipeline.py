@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from pedcorpus.quantities import doses
 from pedcorpus.records import DOSE_EVIDENCE_KINDS, INSTRUCTION_TASKS, TASKS, record_schema, reject_schema, row_schema
 from pedcorpus.verify import verify_build
 from tests.builds import records, rejects, rows
-from tests.conftest import SAMPLE
+from tests.conftest import SAMPLE, Project
 
 Sample = tuple[Path, BuildResult]
-Project = Callable[..., Path]
 DRAFTERS = "张示例 李演示 王样例 赵占位 陈范文 毛模板 冯练习 吴测试 周虚拟 钱草稿 孙格式".split()
 """The invented editors and drafters of the sample's book and guideline."""
 

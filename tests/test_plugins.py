@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from pedcorpus import plugins
+from pedcorpus.errors import ConfigError
 from tests.builds import rejects, rows
 from tests.conftest import ROOT
 
@@ -143,3 +147,15 @@ def test_a_changed_version_of_a_plug_in_redoes_its_work(tmp_path: Path) -> None:
     events = [json.loads(line) for line in (tmp_path / "build" / "state" / "events.jsonl").read_text().splitlines()]
     runs = [event["waiting"] for event in events if event["event"] == "stage" and event["stage"] == "extract"]
     assert runs == [1, 1]
+
+
+def test_a_field_that_its_extractor_does_not_look_for_is_refused() -> None:
+    plugins.check_source("sources[0]", "conversation", {"question": "主诉", "answer": "医嘱"})
+    with pytest.raises(ConfigError, match=r"sources\[2\]\.options\.fields: unknown field 'answr'") as caught:
+        plugins.check_source("sources[2]", "conversation", {"answr": "医嘱"})
+    assert "'answer'" in caught.value.hint
+    with pytest.raises(ConfigError, match="unknown field 'question'"):
+        plugins.check_source("sources[0]", "textbook", {"question": "主诉"})
+    with pytest.raises(ConfigError, match="no extractor reads 'dialogue'") as caught:
+        plugins.check_source("sources[0]", "dialogue", {})
+    assert "conversation" in caught.value.hint

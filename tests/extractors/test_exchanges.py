@@ -240,7 +240,8 @@ def test_a_field_that_the_config_names_and_the_row_lacks_is_told() -> None:
     found = rows({"question": "甲", "answer": "乙"}, fields={"question": "q2"})
     assert "looked for q2" in found.reject.detail
     found = rows({"question": "甲", "answer": "乙"}, fields={"answer": "a2"})
-    assert found.reject.reason == "extract.no_answer"
+    assert found.reject.reason == "extract.field"
+    assert "no field 'a2' with the answer" in found.reject.detail
 
 
 def test_rows_without_a_required_key_are_left_out_and_counted() -> None:
