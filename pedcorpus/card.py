@@ -94,7 +94,8 @@ def _body(loaded: LoadedConfig, manifest: DatasetManifest) -> str:
         f'rows = load_dataset("PATH_OR_HUB_ID", "{first}")',
         "```",
         "",
-        "Splits are free of leaks: a disease (else a section, a dialogue, a pair) lies in one split as a whole, in every config.",
+        "Splits are free of leaks: a disease (else a section, a dialogue, a pair) lies in one split as a whole, in every config."
+        " Two names of one disease count as two.",
         "",
         "## Columns",
         "",

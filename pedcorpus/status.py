@@ -19,7 +19,13 @@ def build_status(root: Path) -> dict[str, Any]:
         BuildDirError: ``root`` is no build directory.
     """
     if not (root / "state").is_dir():
-        raise BuildDirError(f"{root} is no build directory", "name the folder that `pedcorpus build` writes")
+        gone = (root / "manifest.json").is_file()
+        raise BuildDirError(
+            f"{root} has no state/ folder, which tells how far a build is" if gone else f"{root} is no build directory",
+            "the build is finished: its counts are in manifest.json"
+            if gone
+            else "name the folder that `pedcorpus build` writes",
+        )
     counted, last = _events(root)
     finished = last == "end"
     stages = []

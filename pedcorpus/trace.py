@@ -105,12 +105,17 @@ def format_trace(found: dict[str, Any], color: bool = False) -> str:
         lines.append(f"  {'check':<13} {note['check']}: {said}")
     lines.append("")
     lines += _said(row)
-    for number, item in enumerate(row.get("evidence") or [], 1):
-        record = found["records"].get(item["record_id"])
+    cited: dict[str, list[dict[str, Any]]] = {}
+    for item in row.get("evidence") or []:
+        cited.setdefault(item["record_id"], []).append(item)
+    for number, (record_id, items) in enumerate(cited.items(), 1):
+        record = found["records"].get(record_id)
+        spans = [(item["start"], item["end"]) for item in items]
+        pages = ", ".join(dict.fromkeys(str(item["page"]) for item in items if item["page"]))
         lines += [
             "",
-            f"evidence {number}: record {item['record_id']}, characters {item['start']}–{item['end']}"
-            + (f", page {item['page']}" if item["page"] else ""),
+            f"evidence {number}: record {record_id}, characters {', '.join(f'{start}–{end}' for start, end in spans)}"
+            + (f", page {pages}" if pages else ""),
         ]
         if record is None:
             lines.append("  the record is missing: run `pedcorpus verify`")
@@ -118,7 +123,7 @@ def format_trace(found: dict[str, Any], color: bool = False) -> str:
         path = " / ".join(record["section_path"] or [])
         about = [part for part in (record["source_title"], record["edition"], path) if part]
         lines.append("  " + " · ".join(about))
-        lines += ["  | " + line for line in _marked(record["text"], item["start"], item["end"], color).split("\n")]
+        lines += ["  | " + line for line in _marked(record["text"], spans, color).split("\n")]
     return "\n".join(_printable(line) for line in lines)
 
 
@@ -139,13 +144,21 @@ def _said(row: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _marked(text: str, start: int, end: int, color: bool) -> str:
+def _marked(text: str, spans: list[tuple[int, int]], color: bool) -> str:
+    """``text`` around ``spans`` with each of them marked; what lies far from all of them is left out."""
     opened, closed = ("\x1b[7m", "\x1b[0m") if color else ("⟦", "⟧")
-    before, after = text[max(0, start - _AROUND) : start], text[end : end + _AROUND]
-    left = "…" if start > _AROUND else ""
-    right = "…" if end + _AROUND < len(text) else ""
-    span = text[start:end].replace("\n", f"{closed}\n{opened}") if color else text[start:end]
-    return f"{left}{before}{opened}{span}{closed}{after}{right}"
+    pieces, shown = [], 0
+    for start, end in sorted(spans):
+        start, end = max(start, shown), max(end, shown)
+        left = max(shown, start - _AROUND)
+        if left > shown:
+            right = min(left, shown + _AROUND) if shown else 0
+            pieces += [text[shown:right], "…"] if right < left else [text[shown:left]]
+        span = text[start:end].replace("\n", f"{closed}\n{opened}") if color else text[start:end]
+        pieces += [text[left:start], opened, span, closed] if end > start else []
+        shown = end
+    rest = text[shown : shown + _AROUND]
+    return "".join([*pieces, rest, "…" if shown + _AROUND < len(text) else ""])
 
 
 def _printable(line: str) -> str:
