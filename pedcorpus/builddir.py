@@ -275,10 +275,17 @@ class BuildDir:
             self._lock = None
 
     def _refuse_foreign(self) -> None:
-        """A folder with other people's files in it is no build directory."""
-        known = {"manifest.json", "records", "rejects", "dataset", "report.html", "state"}
-        found = [path.name for path in self.root.iterdir() if path.name not in known and not path.name.startswith(".")]
-        if found and not self.state.exists():
+        """A folder with other people's files in it is no build directory: a build's own has a lock file or a manifest."""
+        if (self.state / "lock").is_file():
+            return
+        try:
+            if "config_sha256" in read_json(self.manifest):
+                return
+        except BuildDirError:
+            pass
+        found = [path.name for path in self.root.iterdir() if not path.name.startswith(".")]
+        killed_at_once = found == ["state"] and not any(self.state.iterdir())
+        if found and not killed_at_once:
             raise BuildDirError(
                 f"{self.root} holds other files ({', '.join(sorted(found)[:3])})",
                 "name an empty or new folder with --output",

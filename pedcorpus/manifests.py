@@ -77,6 +77,7 @@ class DatasetManifest(TypedDict):
     config_sha256: str
     rows: dict[str, dict[str, int]]
     shards: dict[str, ShardLine]
+    card_sha256: str
     sources: list[SourceLine]
     stages: list[StageLine]
     benchmarks: list[BenchmarkLine]

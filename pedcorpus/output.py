@@ -97,7 +97,7 @@ def build_manifest(loaded: LoadedConfig, dataset: DatasetManifest) -> BuildManif
         "dataset": {"name": dataset["name"], "version": dataset["version"]},
         "config_sha256": loaded.sha256,
         "seed": dataset["seed"],
-        "versions": _versions(),
+        "versions": library_versions(),
         "stages": dataset["stages"],
         "rows": dataset["rows"],
         "sources": dataset["sources"],
@@ -136,8 +136,9 @@ def write_dataset(
                     path = target / name
                     about: ShardLine = {"sha256": hash_file(path), "bytes": path.stat().st_size}
                     manifest["shards"][f"data/{task}/{name}"] = about
-        write_json(folder / "manifest.json", manifest)
         write_text(folder / "README.md", dataset_card(loaded, manifest))
+        manifest["card_sha256"] = hash_file(folder / "README.md")
+        write_json(folder / "manifest.json", manifest)
 
     replace_folder(home.dataset, write)
 
@@ -175,7 +176,8 @@ def replace_folder(target: Path, write: Callable[[Path], object]) -> None:
         raise wrap_os_error(error, str(target.parent)) from error
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that what is written depends on."""
     from importlib.metadata import version
 
     names = ("pyarrow", "pydantic", "jinja2", "pdfplumber", "pypdfium2", "networkx", "rapidfuzz", "numpy")

@@ -147,8 +147,11 @@ class _Verifier:
             name = path.relative_to(self.root / "dataset").as_posix()
             if path.is_file() and name not in known:
                 self.fault("files", f"dataset/{name}", "no part of this dataset")
-        if not (self.root / "dataset" / "README.md").exists():
+        card = self.root / "dataset" / "README.md"
+        if not card.exists():
             self.fault("files", "dataset/README.md", "missing")
+        elif hash_file(card) != dataset["card_sha256"]:
+            self.fault("hash", "dataset/README.md", "the bytes are not those of the manifest")
 
     def _shards(self, dataset: dict[str, Any]) -> None:
         counts: dict[str, Counter[str]] = {}

@@ -343,10 +343,23 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "thesis.docx"]
 
 
-@pytest.mark.parametrize("name", [".gitkeep", "manifest.json", "report.html"])
-def test_files_of_a_build_and_hidden_ones_are_no_others(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("{}")
+@pytest.mark.parametrize("name", ["dataset", "records", "state"])
+def test_a_folder_that_is_only_named_like_ours_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("mine")
+    with pytest.raises(BuildDirError, match="holds other files"), BuildDir(tmp_path):
+        pass
+    assert (tmp_path / name / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("name", "content"), [(".gitkeep", ""), ("manifest.json", '{"config_sha256": "0"}')])
+def test_files_of_a_build_and_hidden_ones_are_no_others(tmp_path: Path, name: str, content: str) -> None:
+    """``state`` may be deleted, and a kill may hit before the lock is there."""
+    (tmp_path / name).write_text(content)
     with BuildDir(tmp_path):
+        pass
+    (tmp_path / "other" / "state").mkdir(parents=True)
+    with BuildDir(tmp_path / "other"):
         pass
 
 

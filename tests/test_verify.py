@@ -114,7 +114,10 @@ def test_a_row_twice_and_a_lost_row(copy: Path) -> None:
 def test_lost_files_and_strangers(copy: Path) -> None:
     (copy / "dataset" / MEDKQA).unlink()
     (copy / "dataset" / "data" / "notes.txt").write_text("x")
-    (copy / "dataset" / "README.md").unlink()
+    card = copy / "dataset" / "README.md"
+    card.write_text(card.read_text(encoding="utf-8") + "changed\n", encoding="utf-8")
+    assert ("hash", "dataset/README.md") in {(fault["check"], fault["where"]) for fault in verify_build(copy)["faults"]}
+    card.unlink()
     (copy / "rejects" / "screen.parquet").unlink()
     found = faults(copy)
     assert ("hash", "missing") in found
