@@ -6,19 +6,18 @@ Unknown keys are errors and the nearest known key is named. Paths are relative t
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pedcorpus.errors import ConfigError
 from pedcorpus.records import Task
+from pedcorpus.toml_files import read_model
 
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
@@ -201,92 +200,11 @@ def load_config(path: Path) -> LoadedConfig:
         ConfigError: the file is missing, is no TOML, or says something that cannot be done; the message
             lists every mistake with its line.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"no config file at {path}", "run `pedcorpus init DIR` for a ready project, or name one with --config"
-        ) from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder", "name the TOML file inside it") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 (byte {error.start})", "save the file as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", "check the path and its permissions") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}", "mend that line") from None
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, path, text), "see docs/config.md for every key") from None
+    config, data = read_model(
+        path,
+        Config,
+        missing="run `pedcorpus init DIR` for a ready project, or name one with --config",
+        help_page="docs/config.md",
+    )
     sha256 = hashlib.sha256(json.dumps(data, ensure_ascii=False, sort_keys=True, default=str).encode()).hexdigest()
     return LoadedConfig(config, path.resolve(), sha256)
-
-
-def _explain(error: ValidationError, path: Path, text: str) -> str:
-    lines = []
-    for item in error.errors():
-        location = item["loc"]
-        line = _line_of(location, text)
-        where = f"{path}:{line}" if line else str(path)
-        name = _dotted(location)
-        if item["type"] == "extra_forbidden":
-            key = str(location[-1])
-            known = _known_keys(location[:-1])
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-            advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-            lines.append(f"{where}: unknown key {name}: {advice}")
-        elif item["type"] == "missing":
-            lines.append(f"{where}: {name} is missing")
-        else:
-            message = str(item["msg"]).removeprefix("Value error, ")
-            lines.append(f"{where}: {name}: {message}" if name else f"{where}: {message}")
-    return "\n".join(lines)
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    name = ""
-    for part in location:
-        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
-    return name
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
-    for part in location:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        if part == "sources":
-            annotation = SourceConfig
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
-
-
-def _line_of(location: tuple[int | str, ...], text: str) -> int | None:
-    """The line of the file that ``location`` speaks of, as far as plain searching can tell."""
-    if not location:
-        return None
-    section, index = str(location[0]), location[1] if len(location) > 1 and isinstance(location[1], int) else 0
-    lines = text.splitlines()
-    header = re.compile(rf"^\s*\[{{1,2}}\s*{re.escape(section)}\s*(\.|\])")
-    starts = [number for number, line in enumerate(lines) if header.match(line)]
-    if not starts:
-        for number, line in enumerate(lines):
-            if re.match(rf"^\s*{re.escape(section)}\s*[=.]", line):
-                return number + 1
-        return None
-    start = starts[min(int(index), len(starts) - 1)] if section == "sources" else starts[0]
-    key = next((str(part) for part in reversed(location[1:]) if isinstance(part, str)), None)
-    if key is None:
-        return start + 1
-    for number in range(start, len(lines)):
-        if number > start and re.match(r"^\s*\[", lines[number]) and section not in lines[number]:
-            break
-        if re.search(rf"(^|[\s{{,.\[])\"?{re.escape(key)}\"?\s*[=\]]", lines[number]):
-            return number + 1
-    return start + 1

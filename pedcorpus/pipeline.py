@@ -214,8 +214,10 @@ def _source(loaded: LoadedConfig, index: int, found: Sequence[tuple[Path, str]])
 
 @cache
 def code_fingerprint() -> str:
-    """Hash of the program's own text and of third parties' plug-ins: another program makes other parts."""
-    parts = [__version__, plugins.fingerprint()]
+    """Hash of the program's own text, of libraries' versions and of plug-ins: another program makes other parts."""
+    from pedcorpus.output import library_versions
+
+    parts = [__version__, plugins.fingerprint(), json.dumps(library_versions(), sort_keys=True)]
     for package in ("pedcorpus", "pedcorpus.extractors", "pedcorpus.prompts"):
         root = Path(str(files(package)))
         pattern = "**/*" if package == "pedcorpus.prompts" else "**/*.py"
