@@ -12,7 +12,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pedcorpus.lexicon import CITIES, DOUBLE_SURNAMES, HOSPITAL_BRANDS, NOT_NAMES, PROVINCES, SURNAMES
+from pedcorpus.lexicon import (
+    CITIES,
+    DOUBLE_SURNAMES,
+    HOSPITAL_BRANDS,
+    HOSPITAL_SCHOOLS,
+    NOT_NAMES,
+    PROVINCES,
+    SURNAMES,
+)
 from pedcorpus.text import HAN
 
 PHONE, ID_CARD, EMAIL, ACCOUNT, ADDRESS, HOSPITAL, NAME, NUMBER = (
@@ -133,11 +141,20 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         NUMBER,
     ),
 )
+_SPELLED_DIGITS = str.maketrans("〇○零一二三四五六七八九幺", "0001234567891")
+_SPELLED_PHONE = re.compile(r"(?<!\d)1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?!\d)")
 _LABELLED: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             r"(?:微信|威信|薇信|[Vv]信|[Ww]e[Cc]hat|weixin|(?<![A-Za-z])[Vv][Xx]|QQ|(?<![A-Za-z])qq|扣扣|抖音|微博|[加+][vVqQ])"
             r"(?:号码|号|群|[账帐]号)?(?:是|为|加我|加)?[ :,，]*(?P<value>[A-Za-z0-9][A-Za-z0-9_-]{4,19})"
+        ),
+        ACCOUNT,
+    ),
+    (
+        re.compile(
+            r"(?:[加+](?:我|一下)?的?扣+|我的?扣+|(?<![折纽钮带锁搭按克暗])扣+(?:号|群)?[ ]?(?:[:是]|(?=\d{8})))[ ]*(?P<value>[1-9]\d{4,11})(?!\d)"
+            + _NO_UNIT
         ),
         ACCOUNT,
     ),
@@ -164,6 +181,9 @@ def _numbers(flat: str) -> Iterator[tuple[int, int, str]]:
     for pattern, label in _PATTERNS:
         for match in pattern.finditer(flat):
             yield (*match.span(), label)
+    for match in _SPELLED_PHONE.finditer(flat.translate(_SPELLED_DIGITS)):
+        if not flat[match.start() : match.end()].isascii():
+            yield (*match.span(), PHONE)
     for pattern, label in _LABELLED:
         for match in pattern.finditer(flat):
             yield (*match.span("value"), label)
@@ -181,18 +201,36 @@ _ADDRESS = re.compile(
 )
 _ADDRESS_LEAD = re.compile(r"(?:.{0,4}?(?:家住|现住|住址|地址|住在|家在|人在|位于|来自))|[我你您在到去从住]+")
 _ADDRESS_LABEL = re.compile(
-    rf"(?:家住|现住|居住地|住址|家庭住址|地址|户籍)(?:[ :]|是|在|为)*(?P<value>[{HAN}0-9A-Za-z-]{{3,40}})"
+    rf"(?:家住|现住(?!院|[进在了]院)|居住地(?!区)|住址|家庭住址|地址|户籍(?!地区))(?:[ :]|是|在|为|地)*(?!附近|周围|周边|旁边)(?P<value>[{HAN}0-9A-Za-z-]{{2,40}})"
 )
-_ADDRESS_SIGN = re.compile(r"[省市区县镇乡村路街巷弄]|号|栋|单元|室|小区")
+_ADDRESS_SIGN = re.compile(
+    rf"(?:{_PLACE})(?:省|市|自治区|自治州|区|县)?"
+    rf"|{_H}{{1,8}}?(?:小区|花园|新村|公寓|家园|街道|(?<![大])街|胡同|(?<=[{HAN}]{{2}})路(?![上边途口程过况面旁])"
+    rf"|(?<![农乡山渔本同全外])村(?![民里上])|(?<![城乡集市本同])镇(?![静痛上咳吐])|(?<![地社山城郊疫灾牧林行病发寒热多老新矿辖景工业])区|(?<![本同全外区各])县(?![医级城])|(?<![城县都本外农大])市(?![里区场民面医级]))"
+    rf"|{_H}{{0,4}}?[0-9一二三四五六七八九十][0-9A-Za-z-]*(?:号楼?|栋|幢|单元|室|弄|巷|组)"
+)
+"""What makes the words after a label an address: a place of the lists, or a name or number with its sign."""
 _NO_PARTICLE = f"(?:第一|(?![的到去在了和或者及就是各看找有没最什么哪一些家带我你他她这那个但后时呢吗吧着过给住做请让问从都说])[{HAN}0-9()])"
 _HOSPITAL_END = r"(?:妇幼保健院|妇幼保健所|妇幼保健中心|卫生服务中心|医学中心|医疗中心|卫生院|保健院|门诊部|诊所|医院)"
 _HOSPITAL = re.compile(
     rf"(?:(?:{_PLACE})(?:省|市|县|区|自治区|自治州)?){_NO_PARTICLE}{{0,18}}?{_HOSPITAL_END}(?:{_NO_PARTICLE}{{1,12}}?医院)?"
     rf"|(?:首都|中国|华北|华中|华南|华东|西南|西北|东北|南方|中南|复旦|第[一二三四]军|空军|海军|陆军|武警|解放军|国家){_NO_PARTICLE}{{0,20}}?{_HOSPITAL_END}"
     rf"|(?:{'|'.join(HOSPITAL_BRANDS)})(?:第?[一二三四])?(?:儿童|妇产)?医院|(?<!\d)\d{{3}}医院|首都儿科研究所|儿研所"
+    rf"|(?:{'|'.join(HOSPITAL_SCHOOLS)})(?:附属?(?:第?[一二三四五六七八九])?|(?:第?[一二三四五六七八九]|儿|妇)(?:附属?)?)医?院(?![长士校系])"
+    rf"|(?:{'|'.join(HOSPITAL_SCHOOLS)})附[一二三四五六儿](?!种)"
     rf"|{_NO_PARTICLE}{{1,4}}(?:市|县|区|镇|乡)(?:第[一二三四五六七八九十]|人民|中心|中医|妇幼|儿童){_NO_PARTICLE}{{0,8}}?{_HOSPITAL_END}"
 )
 _GENERIC_PLACE = re.compile(rf"^(?:当地|本地|外地|所在|附近|{_H}?级|各{_H}?)")
+
+
+def _address_end(value: str) -> int:
+    """Where the address at the start of ``value`` ends, which sick children may be told of behind; 0 for none."""
+    end = 0
+    for sign in _ADDRESS_SIGN.finditer(value):
+        if sign.start() > end + 1:
+            break
+        end = sign.end()
+    return end
 
 
 def _places(flat: str) -> Iterator[tuple[int, int, str]]:
@@ -200,8 +238,9 @@ def _places(flat: str) -> Iterator[tuple[int, int, str]]:
         lead = _ADDRESS_LEAD.match(match.group())
         yield match.start() + (lead.end() if lead else 0), match.end(), ADDRESS
     for match in _ADDRESS_LABEL.finditer(flat):
-        if _ADDRESS_SIGN.search(match["value"]):
-            yield (*match.span("value"), ADDRESS)
+        end = _address_end(match["value"])
+        if end:
+            yield match.start("value"), match.start("value") + end, ADDRESS
     for match in _HOSPITAL.finditer(flat):
         if not _GENERIC_PLACE.match(match.group()):
             yield (*match.span(), HOSPITAL)
@@ -211,7 +250,7 @@ def _places(flat: str) -> Iterator[tuple[int, int, str]]:
 
 _SURNAME = "[" + "".join(sorted(SURNAMES)) + "]"
 _DOUBLE = "|".join(sorted(DOUBLE_SURNAMES))
-_TITLE = r"(?:副主任医师|主任医师|主治医师|主治医生|医生|大夫|医师|主任|教授|院长|护士长|护士|药师)"
+_TITLE = r"(?:副主任医师|主任医师|主治医师|主治医生|医生|大夫|医师|主任|教授|院长|院士|护士长|护士|药师)"
 _TITLED = re.compile(rf"(?P<before>{_H}{{1,4}})(?={_TITLE})")
 _CALLED = re.compile(rf"(?P<before>{_H}{{1,4}})(?=先生|女士|小姐|同学|太太)")
 _BEFORE_TO = tuple("由对关至属位处基等鉴过")
@@ -224,12 +263,21 @@ _SEXED = re.compile(
 )
 _INTRODUCED = re.compile(
     rf"(?:(?:姓名|联系人|大名|小名|乳名|昵称|署名|签名|签字)[ ]*[:是为叫]|我叫|名叫|[大小乳]名(?![ :是为叫鼎])|名字是|名字叫|孩子叫|宝宝叫|儿子叫|女儿叫)"
-    rf"[ ]*(?P<name>{_H}{{2,4}})(?=[，,。；;、！!  \n（(]|今年|$|\d)"
+    rf"[ ]*(?P<name>{_H}{{2,4}})(?=[，,。；;、！!  \n（(]|今年|[大小乳]名|$|\d)"
 )
 _KIN = re.compile(
     rf"(?:姓名[ ]+|(?:监护人|家属)[ ]*:[ ]*)(?P<name>(?:{_DOUBLE}){_H}{{1,2}}|{_SURNAME}{_H}{{1,2}})(?=[，,。；;、  \n（(]|$)"
     rf"|(?:患儿|[父母]亲|爸爸|妈妈)[ ]*:[ ]*(?P<full>(?:{_DOUBLE}){_H}{{1,2}}|{_SURNAME}{_H}{{2}})(?=[，,。；;、  \n（(]|$)"
     rf"|我是(?P<whose>(?:{_DOUBLE}){_H}{{1,2}}?|{_SURNAME}{_H}{{1,2}}?)的?(?:妈妈|爸爸|母亲|父亲|家属|家长)"
+)
+_CHILD_OF = re.compile(
+    rf"(?:儿子|女儿|闺女|孩子|小孩|宝宝|宝贝|孙子|孙女|外孙|侄子|侄女|弟弟|妹妹)(?P<name>(?:{_DOUBLE}){_H}{{1,2}}|{_SURNAME}{_H}{{1,2}})"
+    r"(?=[，, ]?(?:今年|现年|今天|现在)(?:已经?|刚刚?|才|快|满)?[0-9一二两三四五六七八九十]{1,3}个?多?半?(?:周?岁|月))"
+)
+_AFTER_TITLE = re.compile(
+    rf"(?:主任(?:委员|医师)?|(?:主治|责任)医师|院长|所长|护士长|教授|院士|(?<=[科院])(?:医生|大夫|专家))"
+    rf"(?P<name>(?:{_DOUBLE}){_H}{{1,2}}|{_SURNAME}{_H}{{1,2}})"
+    rf"(?=[，,。；;、！!？?：:  \n（()）]|$|(?:医生|大夫|主任|教授|老师)?(?:介绍|表示|指出|强调|提醒|告诉|解释|说|认为|坐诊|出诊|看看|给|的(?:号|门诊|诊室)))"
 )
 _SOMEBODY = re.compile(
     rf"(?:(?<!{_H})|(?<=患者)|(?<=患儿)|(?<=病人)|(?<=病儿)|(?<=家属))(?P<name>{_SURNAME}(?:某{{1,2}}|×{{1,2}}|XX|xx|[*]{{1,2}}))|(?P<other>{_SURNAME}(?:某某|××|[*]{{2}}))"
@@ -262,6 +310,10 @@ _MEDICAL = frozenset(
 )
 
 
+_ILL = frozenset(
+    "障疸痘痫癫痹癣疝痔瘤癌瘫疱脓咽喉鼻耳眼牙舌肺胃肠肝肾心脑胆胸腹腰腿脚头脸皮疟烧凉感冒胖瘦矮哭闹睡吃喝吐咬"
+)
+"""What the word behind a child or a title is about when it only begins like a surname: 白内障, 高烧."""
 _LEANING = frozenset("应曾全任时于向何常")
 _LEANS_ON = frozenset("由经让遵听凭靠被从对按据随需须可能会先再并向找跟同") | frozenset(
     "根据 依据 按照 遵照 听从 遵从 服从 严格 及时 尽快 立即 定期 首先 积极 主动 告知 告诉 通知 联系 咨询 寻求 配合".split()
@@ -317,6 +369,12 @@ def _names(flat: str) -> Iterator[tuple[int, int, str]]:
         group = match.lastgroup or "name"
         if _is_name(match[group]) and not _MEDICAL & set(match[group][1:]):
             yield (*match.span(group), NAME)
+    for pattern in (_CHILD_OF, _AFTER_TITLE):
+        for match in pattern.finditer(flat):
+            name = match["name"]
+            leads = _LEANING - {"何"} if len(name) > 2 else _LONELY_NO | _LEANING
+            if _is_name(name) and name[0] not in leads and not (_MEDICAL | _ILL) & set(name[1:]):
+                yield (*match.span("name"), NAME)
     for match in _SOMEBODY.finditer(flat):
         line = flat[flat.rfind("\n", 0, match.start()) + 1 : match.start()]
         emphasis = line.count("**") % 2 or line.replace("**", "").count("*") % 2

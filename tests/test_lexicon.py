@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 
@@ -14,11 +15,13 @@ from pedcorpus.lexicon import (
     CITIES,
     DOUBLE_SURNAMES,
     HOSPITAL_BRANDS,
+    HOSPITAL_SCHOOLS,
     NOT_NAMES,
     PROVINCES,
     SURNAMES,
     TOXIC_REMEDIES,
 )
+from tests.conftest import ROOT
 
 HAN = re.compile(r"[\u3400-\u9fff]+")
 
@@ -31,7 +34,9 @@ def test_surnames_are_one_character_and_double_ones_two() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [PROVINCES, CITIES, HOSPITAL_BRANDS, CHILD_STRONG], ids=["provinces", "cities", "brands", "child"]
+    "words",
+    [PROVINCES, CITIES, HOSPITAL_BRANDS, HOSPITAL_SCHOOLS, CHILD_STRONG],
+    ids=["provinces", "cities", "brands", "schools", "child"],
 )
 def test_lists_hold_han_words_once_each(words: list[str] | tuple[str, ...]) -> None:
     assert all(HAN.fullmatch(word) for word in words)
@@ -84,3 +89,9 @@ def test_no_known_word_is_masked_before_a_doctor(word: str) -> None:
 @pytest.mark.parametrize("place", [*PROVINCES[:6], *CITIES[:40:5]])
 def test_every_place_makes_a_hospital(place: str) -> None:
     assert mask(f"在{place}儿童医院就诊") == "在[医院]就诊"
+
+
+@pytest.mark.parametrize("sign", ["鼻翼扇动", "鼻翼煽动", "呻吟不止", "发绀", "嗜睡"])
+def test_signs_of_danger_send_to_an_emergency_room(sign: str) -> None:
+    graph = tomllib.loads((ROOT / "prompts" / "extractive" / "graph.toml").read_text(encoding="utf-8"))
+    assert any(re.search(signs, sign) for signs in graph["danger"]["signs"])
