@@ -32,7 +32,7 @@ RELATIONS: dict[str, tuple[str, ...]] = {
     "检查": ("check", "checks", "need_check", "检查", "诊断检查", "辅助检查", "实验室检查", "影像学检查"),
     "并发症": ("acompany", "accompany", "acompany_with", "并发症", "相关并发症", "合并症"),
     "治疗方式": ("cure_way", "治疗方法", "治疗方式", "治疗", "treatment"),
-    "常用药物": ("common_drug", "常用药品", "常用药物", "药物治疗", "推荐药物", "recommand_drug", "recommend_drug", "好评药品", "推荐药品"),
+    "常用药物": ("common_drug", "常用药品", "常用药物", "药物治疗", "推荐药物", "recommand_drug", "recommend_drug", "好评药品", "推荐药品", "用药"),
     "预防": ("prevent", "prevention", "预防", "预防措施"),
     "宜吃": ("do_eat", "宜吃", "宜食"),
     "忌吃": ("not_eat", "no_eat", "忌吃", "忌食"),

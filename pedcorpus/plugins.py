@@ -40,6 +40,7 @@ _FILTERS: dict[str, str] = {
     "dose": "pedcorpus.filters.dose:DoseFilter",
     "toxic": "pedcorpus.filters.toxic:ToxicFilter",
     "classics": "pedcorpus.filters.classics:ClassicsFilter",
+    "identity": "pedcorpus.filters.identity:IdentityFilter",
     "length": "pedcorpus.filters.length:LengthFilter",
     "language": "pedcorpus.filters.language:LanguageFilter",
     "repetition": "pedcorpus.filters.repetition:RepetitionFilter",

@@ -28,10 +28,19 @@ _AGE = re.compile(
 _COUNT = r"(?<![\d.一二两三四五六七八九十])(?:\d{1,2}|[一二两三四五六七八九十]{1,2})[ ]?"
 _CHILD = r"(?:宝宝?|宝贝|孩子?|小孩|娃|婴儿?|儿子|女儿|闺女|丫头|妞|[侄孙][儿子女]|外甥女?|双胞胎|龙凤胎|[大二三][宝娃]|患儿|[男女][婴孩童宝])"
 _CHILDISH = re.compile(_CHILD)
+_NAMED_FOR_CHILDREN = re.compile(
+    r"(?:小儿|婴儿|幼儿|儿童)(?:麻痹|艾滋|瘫痪后遗|血管外皮|纤维|期?(?:起病|发病))"
+    r"|(?:儿童|小儿|婴幼?儿)(?:专?用|装|型|版|牌)"
+    r"|(?:儿童|小儿|婴幼?儿)[^，。；？?\s]{0,10}?(?:颗粒|糖浆|口服液|冲剂|滴剂|胶囊|片|贴|栓|散|奶粉|牙膏|沐浴露|面霜|洗衣液)"
+)
+"""A disease or a product that bears a child's name whoever has or takes it."""
 _MONTHS = re.compile(
     rf"{_COUNT}个?多?半?(?:月|星期|周|天)(?:大|龄|的?{_CHILD})"
     rf"|{_CHILD}(?:今年|现在|目前|已经?|刚刚?|才|快|将近|有|大概|出?生后?|都|[，, ]|男|女){{0,3}}{_COUNT}个?多?半?(?:月|周|天)"
     rf"|(?:出生|刚生|降生|生后|生下来?)[^，。；]{{0,4}}?{_COUNT}(?:天|周|星期|个月|小时|日)|(?<!从)[刚一](?:出生|降生)|满月|半岁|百天"
+)
+_GROWN_CHILD = re.compile(
+    rf"{_CHILD}(?:今年|现在|现年|目前)(?:已经?|都|有|快)?(?:1[89]|[2-9]\d|十[八九]|[二三四五六七八九]十[一二三四五六七八九]?)[ ]?(?:周)?岁"
 )
 _EXPECTING = re.compile(
     rf"(?:怀|孕|停经|产(?!儿)后?|生(?:完|了)?(?:孩子|小孩|宝宝)|生完)[^，。；\d]{{0,6}}?{_COUNT}个?多?半?(?:月|周|天)"
@@ -143,9 +152,10 @@ def is_pediatric(record: RawRecord) -> bool:
     A person who wants a 宝宝, or who brings up a 孩子, is no pediatric case: weak words count only where
     nothing speaks of pregnancy, childbirth or an adult patient.
     """
-    if record.department and _PEDIATRIC_TITLE.search(record.department):
+    talk = bool(record.turns or record.pairs)
+    if record.department and _PEDIATRIC_TITLE.search(record.department) and not (talk and _grown_patient(record)):
         return True
-    if record.turns or record.pairs:
+    if talk:
         return _child_is_patient(record)
     if record.triples:
         about = " ".join(
@@ -156,18 +166,35 @@ def is_pediatric(record: RawRecord) -> bool:
     return bool(_PEDIATRIC_TITLE.search(title)) or bool(_STRONG.search(_NEGATED.sub("", record.text)))
 
 
-def _child_is_patient(record: RawRecord) -> bool:
-    asked = "\n".join(
-        [turn.text for turn in record.turns if turn.role == "user"] + [pair.question for pair in record.pairs]
-    )
-    relative = bool(_RELATIVE.match(asked))
+def _asked(record: RawRecord) -> str:
+    """What the asking side says, under the title of the talk."""
+    said = [turn.text for turn in record.turns if turn.role == "user"] + [pair.question for pair in record.pairs]
     title = record.extras().get("title")
-    asked = _NEGATED.sub("", f"{title}\n{asked}" if title else asked)
+    return "\n".join([str(title), *said] if title else said)
+
+
+def _grown_patient(record: RawRecord) -> bool:
+    """Whether the asking side wants a child or names grown-up ages alone, whatever the department."""
+    asked = _EXPECTING.sub("", _NEGATED.sub("", _asked(record)))
+    if _young(asked) or _STRONG.search(_NAMED_FOR_CHILDREN.sub("", asked)):
+        return False
+    ages = ages_said(asked)
+    return (bool(ages) and min(ages) >= 18) or bool(_PATIENT.search(asked))
+
+
+def _child_is_patient(record: RawRecord) -> bool:
+    asked = _asked(record)
+    title = record.extras().get("title")
+    relative = bool(_RELATIVE.match(asked.removeprefix(f"{title}\n")))
+    asked = _NEGATED.sub("", asked)
     adult = bool(_ADULT.search(asked))
     asked = _EXPECTING.sub("", asked)
-    ages = _ages(asked)
-    if _STRONG.search(asked):
-        return not adult or _young(asked) or len(_STRONG.findall(asked)) > 1
+    ages = ages_said(asked)
+    if _GROWN_CHILD.search(asked) or (ages and min(ages) >= 18 and not _MONTHS.search(asked)):
+        return False
+    strong = _STRONG.findall(_NAMED_FOR_CHILDREN.sub("", asked) if adult else asked)
+    if strong:
+        return not adult or _young(asked) or len(strong) > 1
     if relative or _PATIENT.search(asked) or (ages and min(ages) >= 18):
         return False
     if adult:
@@ -180,11 +207,12 @@ def _child_is_patient(record: RawRecord) -> bool:
 
 
 def _young(text: str) -> bool:
-    ages = _ages(text)
+    ages = ages_said(text)
     return bool(_MONTHS.search(text)) or (bool(ages) and min(ages) < 14)
 
 
-def _ages(text: str) -> list[int]:
+def ages_said(text: str) -> list[int]:
+    """Ages in years that ``text`` gives, in figures or in Han numerals."""
     found = []
     for match in _AGE.finditer(text):
         digits = match[1] or match[2]

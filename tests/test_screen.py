@@ -70,6 +70,11 @@ CHILD = """
 三岁男孩体检说肝功能异常。
 11岁来月经以后还会长高吗？我女儿现在140厘米。
 九岁的孩子眼睛老是眨，是抽动症吗？
+妈妈31岁，新生儿出生后第三天黄疸偏高，怎么办？
+怀孕37周生下的早产儿，新生儿期喂养要注意什么？
+给6岁的孩子买了儿童用的退热贴，怀孕的妈妈能碰吗？
+小儿麻痹疫苗吃完后孩子拉肚子怎么办？
+我女儿11岁，想打HPV疫苗，要打几针？
 """.strip().split("\n")
 ADULT = """
 我女儿今年30岁，怀孕两个月，感冒了能吃药吗？
@@ -136,6 +141,14 @@ ADULT = """
 怀孕13周，6岁的大女儿得了水痘，对胎儿有影响吗？
 女，现年45，头疼头晕，血压85到140。
 五六十岁的人得了糖尿病，饮食怎么安排？
+一名41岁男性，小儿麻痹后遗症，近来走路更费力，怎么康复？
+患者女，26岁，病理报告写着婴儿血管外皮细胞瘤，怎么治？
+某男子33岁，反复低热，怀疑小儿艾滋病，该做什么检查？
+产妇小周，29岁，产程停滞，胎心下降，婴儿娩出后情况怎样？
+儿童用的钙片孕妇能吃吗？我怀孕五个月，小腿老抽筋。
+备孕时查出宫颈高危型HPV感染，以后对小孩有影响吗？
+我儿子今年24岁，从九岁起就有癫痫，能换药吗？
+十九岁的大一男生，青少年时长的痘印怎么去掉？
 """.strip().split("\n")
 
 
@@ -189,6 +202,13 @@ def test_the_title_of_a_talk_and_its_department_count() -> None:
     assert is_pediatric(record(kind="distilled", pair=pair, department="儿科"))
     assert is_pediatric(record(kind="distilled", pair=pair, extra={"title": "小儿咳嗽"}))
     assert not is_pediatric(record(kind="distilled", pair=pair, department="呼吸内科", extra={"title": "咳嗽"}))
+
+
+def test_a_childrens_department_does_not_make_a_child_of_who_wants_one() -> None:
+    asked = "我表姐有心肌病，结婚两年一直想要个孩子，家里人都很担心。"
+    assert not is_pediatric(record(kind="conversation", turns=[("user", asked)], department="儿科"))
+    asked = "怀孕时查出心脏有个小洞，现在宝宝四个月了，要不要手术？"
+    assert is_pediatric(record(kind="conversation", turns=[("user", asked)], department="儿科"))
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,11 @@ def test_a_statement_made_twice_is_one() -> None:
     assert said(found) == {"常用药物": ["甲"]}
 
 
+def test_a_graph_may_name_its_drugs_shortly() -> None:
+    found = graph({"name": "小儿肺炎", "symptom": ["咳嗽"]}, ["小儿肺炎", "用药", "阿莫西林"])
+    assert said(found) == {"症状": ["咳嗽"], "常用药物": ["阿莫西林"]}
+
+
 def test_one_pair_of_nodes_may_stand_in_two_relations() -> None:
     found = graph(["小儿肺炎", "并发症", "发热"], ["小儿肺炎", "症状", "发热"])
     assert said(found) == {"症状": ["发热"], "并发症": ["发热"]}

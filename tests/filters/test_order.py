@@ -20,7 +20,7 @@ def test_the_filters_stand_in_order_with_their_options() -> None:
     assert names[0] == "empty"
 
 
-@pytest.mark.parametrize("name", ["length", "language", "repetition", "spun"])
+@pytest.mark.parametrize("name", ["identity", "length", "language", "repetition", "spun"])
 def test_a_matter_of_taste_can_be_turned_off(name: str) -> None:
     assert name not in [item.name for item in filters({name: {"enabled": False}})]
 

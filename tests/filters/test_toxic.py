@@ -106,5 +106,47 @@ def test_another_poisoning_lets_nothing_pass(asked: str) -> None:
     assert reason(CHECK.check(row("可用玉枢丹，或雄黄、甘草煎服。", question=asked))) == "safety.toxic"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "我今年14岁，和同学发生性行为后肚子疼，要紧吗？",
+        "本人16岁，每天手淫两次，会影响身高吗？",
+        "儿子才12岁，我发现他躲着自慰，怎么管？",
+        "女儿考砸了，我扒下她的裤子打了十几下，现在她不说话。",
+        "孩子不听话，我每天打他屁股，他还是不改，怎么办？",
+    ],
+)
+def test_a_child_beside_sexual_acts_or_a_beating_is_dropped(asked: str) -> None:
+    for kind in ("conversation", "distilled", "general"):
+        for task in ("medkqa", "general"):
+            found = CHECK.check(row("建议多沟通。", question=asked, task=task, kind=kind))
+            assert reason(found) == "safety.minor"
+    assert reason(CHECK.check(row("建议多沟通。", question=asked, kind="textbook"))) is None
+
+
+def test_an_answer_counts_as_well() -> None:
+    said = "您还小，才15岁，自慰不算病。"
+    assert reason(CHECK.check(row(said, question="我这样正常吗？", kind="distilled"))) == "safety.minor"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "男孩青春期会出现遗精，女孩会来月经，家长要提前讲解。",
+        "教孩子认识身体的隐私部位，别人要看要摸时大声说不，预防性侵犯。",
+        "艾滋病通过性行为、血液和母婴途径传播，孩子多由母亲传染。",
+        "孩子有攻击性行为和刻板性行为，要评估孤独症。",
+        "宝宝打了屁股针以后有硬块，可以热敷。",
+        "给孩子脱下裤子检查一下有没有皮疹。",
+        "备孕期间性生活要规律，暂时不想要孩子就避孕。",
+    ],
+)
+def test_plain_advice_on_growing_up_stays(said: str) -> None:
+    for kind in ("conversation", "distilled", "general", "textbook"):
+        assert reason(CHECK.check(row(said, kind=kind))) is None
+    for kind in ("textbook", "guideline"):
+        assert reason(CHECK.check(row("12岁的男孩手淫多为发育中的现象，不必责骂。", kind=kind))) is None
+
+
 def test_general_rows_may_speak_of_poison() -> None:
     assert reason(CHECK.check(row("古人用朱砂做颜料。", task="general", kind="general"))) is None

@@ -50,6 +50,12 @@ TREATMENT = [
     "怎样才能让孩子多睡一会儿？",
     "新生儿黄疸有哪些治疗方法？",
     "想请专家给个治疗的方法，孩子老是出虚汗。",
+    "宝宝腹泻，是不是要饿一饿再喂奶？",
+    "孩子吐了三次，要不要先禁食？",
+    "宝宝磕到后脑勺，该不该去医院？",
+    "孩子手指被门夹肿了，要去医院吗？",
+    "小孩鼻子碰破了怎么止血？",
+    "宝宝出疹子期间能洗澡吗？",
 ]
 FINDING = [
     "宝宝10个月，拉肚子三天，大便像蛋花汤，这是怎么回事？",
@@ -59,6 +65,9 @@ FINDING = [
     "一名5岁男孩发热五天，眼红、唇裂，可能患有什么疾病？",
     "宝宝三个月，脖子总歪向一边，是什么原因？",
     "孩子一个月来老是眨眼、耸鼻子，严重吗？",
+    "孩子吃了冷饮后肚子疼，是不是吃坏肚子了？",
+    "孩子夜里老说腿疼，是什么病，要去医院吗？",
+    "小孩耳朵后面起了个包，他的情况与哪种疾病有关？",
 ]
 KNOWLEDGE = [
     "支原体肺炎会传染吗？",
@@ -69,6 +78,9 @@ KNOWLEDGE = [
     "孩子一般几岁开始换牙？",
     "治疗癫痫的医院哪家好？",
     "母乳性黄疸和生理性黄疸有哪些不同？",
+    "一名婴儿患有鞘膜积液，该病与哪些疾病有关？",
+    "孩子反复肚子疼，应该就诊于哪个科室？",
+    "宝宝得了幼儿急疹，几天能好？",
 ]
 
 
@@ -92,6 +104,12 @@ def test_a_complaint_without_a_question_goes_by_its_answer() -> None:
     assert task_of([Turn("user", told), Turn("assistant", "考虑川崎病，请住院做心脏超声。")]) == "evidiag"
     assert task_of([Turn("user", told), Turn("assistant", "治疗方案包括静脉注射免疫球蛋白和阿司匹林。")]) == "trerecom"
     assert task_of([Turn("user", told), Turn("assistant", "请先带孩子到医院看看再说吧。")]) == "medkqa"
+
+
+def test_a_while_is_no_question() -> None:
+    for told in ("女儿4岁，最近几天腿上起紫斑，关节也疼。", "一名8岁男孩近几个月老是眨眼，夜里不睡。"):
+        assert task_of([Turn("user", told), Turn("assistant", "可能存在过敏，请做检查。")]) == "evidiag"
+        assert task_of([Turn("user", told), Turn("assistant", "患儿应当通过休息和药物治疗。")]) == "trerecom"
 
 
 def test_a_complaint_worked_up_over_turns_is_a_diagnosis() -> None:
