@@ -164,6 +164,9 @@ _PER_WEIGHT = re.compile(r"每[一1]?(?:公斤|千克|kg)[^\d,。;、\n]{0,10}$"
 _TAKING = re.compile(
     r"每次|每日|每天|一次|次|服|吃|喂|用|注射|静滴|点|滴|喷|贴|加|量|各|药|给|含|塞|冲|兑|吞|嚼|打|输|散|颗粒|冲剂|口服液|糖浆|胶囊|[bt]id|qd"
 )
+_COUNTED = frozenset("片 粒 丸 袋 包 支 颗 滴 勺 匙 小勺 管 粒胶囊 贴 喷 揿 吸".split())
+_BY_THE_DAY = re.compile(r"(?:一[天日]|每[天日晚早]|日|早晚?|晚|中午|睡前)[上间]?(?:各|再|先|只)?$")
+_FOOD = re.compile(r"[^,。;]{0,3}(?:米|奶|肉|菜|枣|核桃|坚果|鱼|虾|豆|海苔|糖果|烟|纸)")
 _WEIGHS = re.compile(r"体重[^\d,。;、]{0,10}$")
 _SURE_PIECES = frozenset({"片", "粒", "丸", "滴", "喷", "揿", "粒胶囊"})
 _VAGUE = frozenset({*_PIECE.values(), "两", "l"})
@@ -454,6 +457,17 @@ def doses(text: str) -> list[Quantity]:
     """The quantities of ``text`` that are doses."""
     folded = reading(text)
     return [quantity for quantity in _quantities(folded) if is_dose(quantity, folded)]
+
+
+def counted_out(text: str) -> list[Quantity]:
+    """Pieces that speech counts by the day, with no word of taking beside them: 一天两片, 早一袋晚一袋."""
+    folded = reading(text)
+    return [
+        quantity
+        for quantity in _quantities(folded)
+        if quantity.unit in _COUNTED and _BY_THE_DAY.search(folded, max(0, quantity.start - 8), quantity.start)
+        if not _NO_MEDICINE.match(folded, quantity.end) and not _FOOD.match(folded, quantity.end)
+    ]
 
 
 def missing(answer: str, evidence: Iterable[str]) -> list[Quantity]:

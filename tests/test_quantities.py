@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedcorpus.quantities import doses, is_dose, missing, quantities, reading
+from pedcorpus.quantities import counted_out, doses, is_dose, missing, quantities, reading
 
 
 def pairs(text: str) -> list[tuple[Fraction, str]]:
@@ -538,3 +538,16 @@ def test_doses_are_quantities_in_their_order() -> None:
     text = "3岁，体重15kg，布洛芬5～10mg/kg，每6～8小时1次，最多4次/d"
     assert [dose.pair for dose in doses(text)] == values("5 mg/kg", "10 mg/kg")
     assert set(doses(text)) < set(quantities(text))
+
+
+@pytest.mark.parametrize("text", ["一天两片", "一日一粒", "每晚半片", "早一袋晚一袋", "早上1包", "早晚各一支"])
+def test_pieces_counted_by_the_day(text: str) -> None:
+    assert counted_out(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["一天两次", "一天一个鸡蛋", "一天一片面包", "早一勺奶粉", "一天两勺米粉", "一片红斑", "两天三片", "一天一瓶水"],
+)
+def test_pieces_of_food_and_other_counts_are_not(text: str) -> None:
+    assert counted_out(text) == []

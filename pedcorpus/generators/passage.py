@@ -79,14 +79,18 @@ class Passage:
         return None
 
     def shorten(self, start: int, end: int, most: int) -> int:
-        """The end of the longest run of whole sentences from ``start`` within ``most`` characters."""
+        """The end of the longest run of whole sentences from ``start`` within ``most`` characters.
+
+        A paragraph that ends in a colon or comma is no whole sentence: what it announces comes next.
+        """
         if end - start <= most:
             return end
         best = end
         for _, stop in sentences(self.text[start:end]):
             if stop > most:
                 break
-            best = start + stop
+            if self.text[start + stop - 1] not in "：:，,；;":
+                best = start + stop
         return best
 
 

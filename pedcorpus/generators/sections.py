@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from pedcorpus.generators.passage import Line, Passage, cite, illness_of, make_row, refuse
 from pedcorpus.generators.syndromes import is_syndrome
@@ -30,6 +31,23 @@ _NO_DEFINITION = re.compile(r"^[问望闻察按辨切]|[和与及、]")
 """Headings that end as diseases do and are none: 问汗, 呼吸和咳嗽."""
 _COPULA = re.compile(r"(?<=[\u4e00-\u9fff]{2})(?:主要)?(?:是|为|有|包括|如下)$")
 _BLANK_INSIDE = re.compile(r"(?<=[（(])[ ]+|[ ]+(?=[）)])|(?<=[\u4e00-\u9fff])[ ]+(?=[（(])")
+_MARK = re.compile(
+    r"(?P<arabic>\d{1,2})[ ]?[.．、](?!\d)|[（(](?P<bracketed>\d{1,2})[)）]|(?P<ringed>[①-⑳])|[（(](?P<han_bracketed>[一二三四五六七八九十]{1,3})[)）]"
+    r"|(?P<han>[一二三四五六七八九十]{1,3})、"
+)
+_LONG_LABEL = re.compile(r"[^，。；：:、\d\s（）()《》“”]{2,20}[ ]?[（(][^（）()]{1,80}[)）][ ]?[：:]")
+_FIRST_MARKS = frozenset({"1", "①", "一"})
+_NEXT_HEADING = re.compile(
+    r"\d{1,2}(?:[.．]\d{1,2})+[.．]?[ ]*(?!毫[克升米]|微克|[克岁]|个月|小时|分钟)[\u4e00-\u9fff][^，。；：:？！]{1,24}$"
+)
+_CAPTION = re.compile(
+    r"(?:附?[表图][ ]?[\d一二三四五六七八九十]|.{0,30}(?:(?:流程|示意|路径|曲线)图|(?:一览|鉴别|分级|评分|参考|对照|程序|剂量)表)$)[^，。；]{0,40}$"
+)
+_UNFINISHED = re.compile(r"[：:，,；;]$")
+_LEANS = re.compile(
+    r"[见如][附下上]?[表图][ ]?[\d一二三四五六七八九十]+(?:[-—.．]\d+)?(?:所示)?(?=[。；]|$)|同[前上](?:述|文)?(?=[，。；、]|$)"
+)
+"""Sentences that say nothing without what stands elsewhere; a mere 见表2 in brackets is none."""
 _TAUGHT = re.compile(r"自学时数|面授时数|面.?时数|目的要求|教学|复习思考|思考题|学时")
 
 
@@ -69,22 +87,22 @@ class SectionGenerator:
         whole = self._whole_question(topic, record, context)
         task = topic.family.task if topic.family and topic.disease else str(self.wording.data["general"]["task"])
         if whole and lines:
-            run = _first_run(lines, passage)
-            start, end = run[0].start, passage.shorten(run[0].start, run[-1].end, _MOST)
-            if end - start >= _LEAST:
+            start = lines[0].start
+            end = passage.shorten(start, _end_of(lines, 0, passage), _MOST)
+            if _stands_alone(passage.text[start:end]):
                 yield whole, task, start, end
         templates = list(topic.family.parts) if topic.family else list(self.wording.data["general"]["parts"])
         subject = topic.disease or topic.heading
         if topic.aspect and topic.aspect != subject:
             subject = f"{subject}（{_flat(topic.aspect)}）"
         if templates and subject and not _HEADING_NO.search(subject):
-            for line in lines:
-                match = _PART.match(line.text)
-                if not match or _NO_PART.search(match["label"]) or match["label"] == topic.disease:
+            for place, line in enumerate(lines):
+                match = _point(line)
+                if not match or match["label"] == topic.disease:
                     continue
                 start = line.start + match.start("label")
-                end = passage.shorten(start, line.end, _MOST)
-                if end - start < _LEAST:
+                end = passage.shorten(start, _end_of(lines, place, passage, point=True), _MOST)
+                if not _stands_alone(passage.text[start:end]):
                     continue
                 question = render(
                     choose(templates, context.seed, record.id, "part", match["label"]),
@@ -142,11 +160,41 @@ def _flat(aspect: str) -> str:
     return f"{match[1]}中的{_flat(match[2])}" if match else aspect
 
 
-def _first_run(lines: list[Line], passage: Passage) -> list[Line]:
-    """The first lines that stand together, without a table or a left-out line between them."""
-    run = [lines[0]]
-    for line in lines[1:]:
-        if passage.text[run[-1].end : line.start].strip():
+def _point(line: Line) -> re.Match[str] | None:
+    """The match of a line that begins a labelled point."""
+    match = _PART.match(line.text)
+    return match if match and not _NO_PART.search(match["label"]) else None
+
+
+def _end_of(lines: Sequence[Line], place: int, passage: Passage, *, point: bool = False) -> int:
+    """The end of what begins at ``lines[place]``: before a table, a left-out line, a caption or the next section's heading.
+
+    A point goes on through unlabelled paragraphs, which may hold the other ages' doses, and through a list that
+    begins below it, to the next label or number.
+    """
+    last = before = lines[place]
+    mark = _MARK.match(last.text)
+    lists: set[str | None] = set()
+    for line in islice(lines, place + 1, None):
+        apart = passage.text[last.end : line.start].strip()
+        if apart or _CAPTION.match(line.text) or _NEXT_HEADING.match(line.text):
             break
-        run.append(line)
-    return run
+        number = _MARK.match(line.text)
+        if point and number:
+            if number.lastgroup not in lists:
+                if number[number.lastgroup or 0] not in _FIRST_MARKS or (mark and mark.lastgroup == number.lastgroup):
+                    break
+                lists.add(number.lastgroup)
+        elif point and (_point(line) or _LONG_LABEL.match(line.text)):
+            break
+        before, last = last, line
+    bare = len(last.text) <= 20 and not re.search(r"[，。；：:！？”）)…]", last.text)
+    if bare and last is not lines[place] and before.text.endswith(("。", "！", "？", "”", "）")):
+        return before.end  # the heading of what follows, which was left out
+    return last.end
+
+
+def _stands_alone(answer: str) -> bool:
+    """Whether an answer is long enough, ends where it should and needs nothing that stands elsewhere."""
+    ends = answer.rsplit("\n", 1)[-1].strip()
+    return not (len(answer) < _LEAST or _UNFINISHED.search(ends) or _CAPTION.match(ends) or _LEANS.search(answer))

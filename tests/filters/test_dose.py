@@ -50,6 +50,26 @@ AMOUNTS = [
     "每次５～１０毫升",
     "吃1袋退热冲剂",
     "每次 10－15 毫克/公斤",
+    "可以静点头孢呋辛1.5",
+    "静滴头孢他啶1.0 bid",
+    "静脉用青霉素，静滴青霉素400万，每日2次",
+    "青霉素一百六十万肌注",
+    "罗红霉素0.15每天一次口服",
+    "泼尼松每天20，早上顿服",
+    "阿莫西林0.25，3次/日",
+    "利巴韦林0.1静滴",
+    "头孢地尼50一次，一天三次",
+    "给他倒泰诺林，喝到4的刻度",
+    "抽到3格就行",
+    "头孢丙烯一天两片",
+    "鱼肝油一日一粒就够",
+    "冲剂早一包晚一包",
+    "妈咪爱早晚各一袋",
+    "按每公斤体重0.4计算",
+    "这次吃平时的三倍",
+    "今晚药量可以加倍",
+    "先打两针看看",
+    "去诊所连着肌注三针",
 ]
 NO_AMOUNTS = [
     "烧了三天，最高39.5℃，每天量四次体温。",
@@ -65,6 +85,22 @@ NO_AMOUNTS = [
     "皮疹有两三片，直径5毫米。",
     "一岁半前后有十二到十六颗牙。",
     "发病率大约是万分之一，男孩是女孩的两倍。",
+    "孩子3岁，烧到38.5，口服退热药后降了。",
+    "布洛芬等到38.5度以上再用。",
+    "烧到38.5口服退烧药就可以。",
+    "大便一天两次，小便一天六次。",
+    "每天一个鸡蛋、一片面包，早一杯奶晚一杯奶。",
+    "一天两勺米粉，一天一袋纯牛奶。",
+    "静点头孢3天，口服4天，再口服1、2天。",
+    "雾化一天两次，早晚各一次。",
+    "化验白细胞12.5，静点抗生素。",
+    "补充维生素D3，口服补液盐3号。",
+    "阿奇霉素一般吃3停4。",
+    "不要自行加倍服药，也不能擅自把药量加倍。",
+    "奶量是平时的两倍。",
+    "每公斤体重需要100千卡热量。",
+    "乙肝疫苗要打三针，第二针隔一个月。",
+    "有事打电话13800000000。",
 ]
 
 
@@ -120,6 +156,59 @@ def test_a_dose_of_a_general_book_needs_a_child_on_its_line() -> None:
     assert reason(CHECK.check(row(f"{aged}\n{plain}", kind="guideline", title="流行性感冒诊疗方案"))) == "safety.age"
     assert reason(CHECK.check(row(plain, kind="guideline", title="流行性感冒诊疗方案", disease="小儿流感"))) is None
     assert reason(CHECK.check(row(plain, kind="guideline", title="流行性感冒诊疗方案", task="cpt"))) == "safety.age"
+
+
+ADULTS_ALONE = [
+    "成人：每次100mg，每日2次。",
+    "成人首剂40mg，次日减半。疗程3天。",
+    "本品适用于儿童及成人。成人每次75mg。",
+]
+
+
+@pytest.mark.parametrize("task", ["trerecom", "medkqa", "cpt"])
+@pytest.mark.parametrize("answer", ADULTS_ALONE)
+@pytest.mark.parametrize("title", ["流行性感冒诊疗方案", "儿童流感诊疗指南"])
+def test_a_dose_for_adults_alone_is_none_for_a_child(answer: str, title: str, task: str) -> None:
+    verdict = CHECK.check(row(answer, kind="guideline", title=title, task=task))
+    assert isinstance(verdict, Drop) and verdict.reason == "safety.age" and "adults alone" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "成人：每次100mg，每日2次。\n儿童：每次2mg/kg，每日2次。",
+        "成人每次75mg；1岁以下儿童每次3mg/kg。",
+        "12岁以上儿童及成人每次40mg。",
+        "成人和7岁以上儿童每次10mg。",
+        "每次2mg/kg，最大不超过成人量100mg。",
+        "误服会引起抽搐（致死量成人约30毫升）。",
+    ],
+)
+def test_a_dose_for_adults_beside_one_for_children_stays(answer: str) -> None:
+    assert reason(CHECK.check(row(answer, kind="guideline", title="儿童流感诊疗指南"))) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "小儿水肿属阳虚者，用制附子4克，白术8克。",
+        "常用药物：人参（另煎）8g，附子（先煎）5g。",
+        "细辛、干姜各2克，水煎服。",
+        "取2克朱砂研末调敷。",
+    ],
+)
+@pytest.mark.parametrize("task", ["trerecom", "cpt"])
+def test_a_toxic_raw_drug_needs_age_or_weight_on_its_line(answer: str, task: str) -> None:
+    verdict = CHECK.check(row(answer, title="中医儿科学", task=task))
+    assert isinstance(verdict, Drop) and verdict.reason == "safety.age" and "toxic" in verdict.detail
+    assert reason(CHECK.check(row(f"5～7岁：{answer}", title="中医儿科学", task=task))) is None
+
+
+@pytest.mark.parametrize(
+    "answer", ["方用附子理中汤加减，另服白术6克。", "白术、茯苓各6克，慎用细辛。", "附子理中汤主之。"]
+)
+def test_a_toxic_raw_drug_without_an_amount_stays(answer: str) -> None:
+    assert reason(CHECK.check(row(answer, title="中医儿科学"))) is None
 
 
 @pytest.mark.parametrize("title", ["非新生儿破伤风诊疗规范", "胎儿医学指南", "孤儿药使用规范"])

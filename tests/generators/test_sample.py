@@ -101,7 +101,7 @@ def test_a_made_question_names_its_disease_and_ends_as_a_question(sample: Sample
 
 def test_what_is_recommended_was_asked_for(sample: Sample) -> None:
     does = re.compile(
-        r"治|护理|照顾|预防|怎么办|怎么做|怎样|如何|用药|什么药|吃|忌|注意|办法|建议|应|要|能不能|可以|避免|处理|就医|方案|补|断|怎么"
+        r"治|护理|照顾|预防|怎么办|怎么做|怎样|如何|用药|什么药|吃|忌|注意|办法|建议|应|要|能|可以|避免|处理|就医|方案|补|断|怎么"
     )
     for row in sample[1]:
         if row.task == "trerecom":

@@ -185,3 +185,80 @@ def test_a_guideline_answer_says_what_it_rests_on_and_keeps_its_quote_whole() ->
     assert row.messages[1].content == f"根据《儿童肺炎诊疗指南（2024年版）》：{item.text}"
     assert row.evidence[0].quote == item.text
     assert row.provenance.generator == "sections" and row.provenance.prompt_id == "extractive/sections@1.1"
+
+
+def points(
+    text: str, *, path: tuple[str, ...] = ("流感", "治疗"), disease: str = "流感", **values: object
+) -> list[str]:
+    """The answers about labelled points, the whole section's left out."""
+    rows, _ = made(record(text, path=path, disease=disease, **values), per_record=9)  # type: ignore[arg-type]
+    return [row.messages[1].content for row in rows if "“" in row.messages[0].content]
+
+
+def test_a_point_goes_on_to_the_next_label_so_that_no_childs_dose_is_cut_off() -> None:
+    first = "①退热药甲：混悬液适用于2岁以上儿童及成人。成人每次200mg，每日2次。"
+    more = "1 岁以下儿童推荐剂量：每次 4mg/kg；1岁及以上每次 5mg/kg。\n儿童：肝功能不全时减半。"
+    second = "②退热药乙：适用于成人，一次口服，不推荐孕妇使用。"
+    assert points(f"{first}\n{more}\n{second}\n补充说明在此处结束了。") == [
+        f"{first[1:]}\n{more}",
+        f"{second[1:]}\n补充说明在此处结束了。",
+    ]
+
+
+def test_a_point_keeps_the_list_that_begins_below_it_and_no_other() -> None:
+    text = "1.退热处理：体温高而不适时可用退热药物。\n（1）首选口服，按体重计算。\n（2）不能口服时用栓剂。\n2.补液处理：少量多次喂水，注意观察尿量。"
+    one, two = text.split("\n2.")
+    assert points(text) == [one[2:], two]
+    text = "（1）退热处理：体温高而不适时可用退热药物。\n退热处理之后：注意观察精神状态的变化。\n（2）补液。"
+    assert [point.count("\n") for point in points(text)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "常用药物皮下注射：",
+        "分为以下两类，",
+        "应与麻疹相鉴别；",
+        "接种程序见表2。",
+        "轻重的区别如表3。",
+        "其余用法同前。",
+        "激素使用等同前。",
+    ],
+)
+def test_an_answer_that_needs_what_stands_elsewhere_is_not_given(ending: str) -> None:
+    text = f"处理要点：病情稳定时应尽早开始处理，{ending}"
+    assert made(record(text, path=("流感", "治疗"), disease="流感")) == ([], [])
+
+
+def test_a_table_named_in_brackets_does_no_harm() -> None:
+    text = "处理要点：病情稳定时应尽早开始处理（见表2），并注意观察。"
+    assert len(made(record(text, path=("流感", "治疗"), disease="流感"))[0]) == 2
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "2.4 小儿捏脊疗法\n适应症：食欲不振、夜卧不安的孩子。",
+        "2.10小儿捏脊疗法\n适应症：食欲不振、夜卧不安的孩子。",
+        "甲病诊疗流程图",
+        "表2 两种证候鉴别表",
+        "图 1 处理路径",
+        "慢性期",
+    ],
+)
+def test_an_answer_ends_before_the_next_heading_or_caption(rest: str) -> None:
+    text = "取背部穴位，每次五分钟，每日一次，皮肤破损处不做。"
+    rows, _ = made(record(f"{text}\n{rest}", path=("流感", "治疗", "拔罐"), disease="流感"))
+    assert [row.messages[1].content for row in rows] == [text]
+
+
+def test_a_list_without_full_stops_is_kept_to_its_end() -> None:
+    text = "下列情况应当尽快送到医院：\n高热超过三天\n精神反应差\n不能进食"
+    rows, _ = made(record(text, path=("流感", "就医指征"), disease="流感"))
+    assert rows[0].messages[1].content == text
+
+
+def test_a_long_answer_is_not_cut_at_a_colon() -> None:
+    text = "要观察孩子的精神和尿量。" * 65 + "\n下列药物可以选用：\n" + "布洛芬混悬液按体重计算。" * 4
+    rows, _ = made(record(text, path=("流感", "治疗"), disease="流感"))
+    assert rows[0].messages[1].content == "要观察孩子的精神和尿量。" * 65
