@@ -71,6 +71,7 @@ def dataset_manifest(
         "config_sha256": loaded.sha256,
         "rows": {},
         "shards": {},
+        "card_sha256": "",
         "sources": [
             {
                 "id": source.info.id,
