@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check coverage schemas clean
+.PHONY: help demo train-demo test check coverage schemas clean
 
 help:
 	@echo "make demo      build the bundled sample and print its rows"
+	@echo "make train-demo  build the sample and train the tiny recipe on it"
 	@echo "make test      run every test"
 	@echo "make check     ruff and mypy"
 	@echo "make coverage  run the tests and print what they miss"
@@ -25,12 +26,19 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev]'
+$(VENV)/.train: $(VENV)/.core
+	$(PIP) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	$(PIP) --editable '.[dev,train]'
 	@touch $@
 
 demo: $(VENV)/.core
 	$(BIN)/pedcorpus build --config examples/sample/pedcorpus.toml --output demo
+
+train-demo: $(VENV)/.train demo
+	$(BIN)/pedcorpus train all --dataset demo/dataset --recipe tiny --output train-demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -47,5 +55,5 @@ schemas: $(VENV)/.core
 	$(BIN)/python -m pedcorpus.jsonschemas schemas
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) demo train-demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

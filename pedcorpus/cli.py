@@ -13,6 +13,7 @@ import click
 
 from pedcorpus import __version__
 from pedcorpus.errors import InterruptedBuildError, PedcorpusError
+from pedcorpus.train_cli import chat, predict, publish, train
 
 if TYPE_CHECKING:
     from pedcorpus.manifests import BuildManifest
@@ -58,6 +59,10 @@ def _say_error(message: str, hint: str) -> None:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Build pediatric instruction datasets whose every answer can be traced to its source."""
+
+
+for _command in (train, predict, chat, publish):
+    main.add_command(_command)
 
 
 @main.command()

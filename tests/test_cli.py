@@ -53,8 +53,10 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_every_command_has_help_and_every_option_a_text() -> None:
     assert isinstance(main, Group)
-    assert set(main.commands) == {"init", "build", "status", "trace", "verify", "report", "export"}
-    for command in main.commands.values():
+    assert set(main.commands) == {"init", "build", "status", "trace", "verify", "report", "export", "train", "predict", "chat", "publish"}
+    train = main.commands["train"]
+    assert isinstance(train, Group)
+    for command in [*main.commands.values(), *train.commands.values()]:
         assert command.help
         for parameter in command.params:
             assert parameter.param_type_name == "argument" or getattr(parameter, "help", None)

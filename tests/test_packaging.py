@@ -112,7 +112,11 @@ def test_every_folder_of_code_is_a_listed_package() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = set(config["tool"]["setuptools"]["packages"])
     found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "pedcorpus").glob("**/__init__.py")}
-    found |= {f"pedcorpus.{room}" for room in ROOMS}
+    found |= {
+        ".".join(["pedcorpus", *path.parent.relative_to(ROOT).parts])
+        for room in ROOMS
+        for path in (ROOT / room).glob("**/__init__.py")
+    }
     assert listed == found
 
 
@@ -141,6 +145,9 @@ def test_core_imports_neither_torch_nor_a_file_format() -> None:
             words = line.split()
             if words[:1] in (["from"], ["import"]) and len(words) > 1:
                 assert words[1].split(".")[0] not in ("torch", "transformers", "trl", "peft"), f"{path}: {line}"
-                assert not words[1].startswith(("pedcorpus.extractors", "pedcorpus.training")), f"{path}: {line}"
+                lazy = path.name == "train_cli.py" and line.startswith("    ")  # the commands reach training, lazily
+                assert lazy or not words[1].startswith(("pedcorpus.extractors", "pedcorpus.training")), (
+                    f"{path}: {line}"
+                )
     for path in (ROOT / "extractors").glob("**/*.py"):
         assert "pedcorpus.training" not in path.read_text(encoding="utf-8")
