@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ def _stage_command(stage: str, text: str) -> None:
         resume: bool,
         reward_model: str | None = None,
     ) -> None:
+        os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars; read when tqdm is imported
         with _told("run the same command again with --resume: it goes on from the last checkpoint, if there is one"):
             from pedcorpus.training.recipe import load_recipe
             from pedcorpus.training.whole import train_all, train_stage

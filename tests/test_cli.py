@@ -53,7 +53,19 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_every_command_has_help_and_every_option_a_text() -> None:
     assert isinstance(main, Group)
-    assert set(main.commands) == {"init", "build", "status", "trace", "verify", "report", "export", "train", "predict", "chat", "publish"}
+    assert set(main.commands) == {
+        "init",
+        "build",
+        "status",
+        "trace",
+        "verify",
+        "report",
+        "export",
+        "train",
+        "predict",
+        "chat",
+        "publish",
+    }
     train = main.commands["train"]
     assert isinstance(train, Group)
     for command in [*main.commands.values(), *train.commands.values()]:

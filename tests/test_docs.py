@@ -159,7 +159,12 @@ def test_named_files_exist(name: str, sample_build: tuple[Path, BuildResult]) ->
     places = [ROOT, (ROOT / name).parent, SAMPLE, build, build / "dataset", build.parent]
     for code in codes(prose(read(name))):
         looks = re.fullmatch(r"[\w.*-]+(?:/[\w.*-]*)+|[\w.-]+\.(?:md|py|toml|svg|json|jsonl|html|png|parquet)", code)
-        if not looks or code in MADE_UP | TRAINED or code in REASONS or re.search(r"[A-Z]{4,}", code.removesuffix(".md")):
+        if (
+            not looks
+            or code in MADE_UP | TRAINED
+            or code in REASONS
+            or re.search(r"[A-Z]{4,}", code.removesuffix(".md"))
+        ):
             continue
         if re.fullmatch(r"[\d.]+-?[\d.]*mg/kg|extractive/\w+|.*@.*", code):
             continue

@@ -46,15 +46,15 @@ def expert_map(weights: Mapping[str, Sequence[float]], target: Path) -> None:
     values = [list(weights[task]) for task in tasks]
     experts = len(values[0])
     figure, axes = _figure(1.6 + 1.1 * experts, 1.2 + 0.55 * len(tasks))
-    shown = axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
+    even = 1 / experts
+    spread = max(0.02, *(abs(value - even) for told in values for value in told))
+    shown = axes.imshow(values, cmap="RdBu_r", aspect="auto", vmin=even - spread, vmax=even + spread)
     axes.set_xticks(range(experts), [f"expert {number + 1}" for number in range(experts)])
     axes.set_yticks(range(len(tasks)), tasks)
-    middle = max(map(max, values)) / 2
     for row, told in enumerate(values):
         for column, value in enumerate(told):
-            axes.text(
-                column, row, f"{value:.3f}", ha="center", va="center", color="white" if value > middle else "black"
-            )
+            strong = abs(value - even) > 0.6 * spread
+            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color="white" if strong else "black")
     axes.set_title("mean router weight by task")
     figure.colorbar(shown, ax=axes, shrink=0.8)
     _save(figure, target)

@@ -111,7 +111,8 @@ def check_launch(launch: LaunchRecipe) -> None:
     Raises:
         ConfigError: another number of processes, or another way to spread the model, than the recipe names.
     """
-    state = PartialState()
+    # this call joins the processes; without cpu=True those of a machine that has no GPU would each be alone
+    state = PartialState(cpu=not torch.cuda.is_available())
     kind = str(state.distributed_type).rsplit(".", 1)[-1]
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
         kind = "DEEPSPEED"
@@ -235,6 +236,7 @@ def arguments(job: Job) -> dict[str, Any]:
         "bf16": job.recipe.precision == "bf16",
         "use_cpu": not on_gpu,
         "dataloader_pin_memory": on_gpu,
+        "ddp_find_unused_parameters": False,
         "disable_tqdm": True,
         "report_to": "none",
     }
@@ -264,20 +266,18 @@ def check_output(output: Path) -> None:
 
 
 def clear(job: Job) -> None:
-    """Take away what an earlier run left of its way, unless this one goes on with it."""
+    """Take away what an earlier run left, unless this one goes on with it."""
     checkpoints = job.output / CHECKPOINTS
     run_file = checkpoints / RUN_FILE
     state = PartialState()
     if state.is_main_process:
         line = job.run_line()
-        if job.resume and checkpoints.is_dir() and (read_json(run_file) if run_file.is_file() else None) != line:
-            say(f"{job.stage}: parent, dataset or settings are not those of the checkpoints: begins anew")
-            shutil.rmtree(checkpoints)
-        if not job.resume or not checkpoints.is_dir():
+        if not (job.resume and run_file.is_file() and read_json(run_file) == line):
+            if job.resume and last_checkpoint(checkpoints):
+                say(f"{job.stage}: parent, dataset or settings are not those of the checkpoints: begins anew")
             for folder in (checkpoints, job.output / TENSORBOARD):
                 shutil.rmtree(folder, ignore_errors=True)
-            for file in (SAMPLES_FILE, STAGE_FILE):
-                (job.output / file).unlink(missing_ok=True)
+            (job.output / STAGE_FILE).unlink(missing_ok=True)
             (job.output / METRICS_FILE).write_text("", encoding="utf-8")  # an empty one marks the folder as ours
             checkpoints.mkdir()
             write_json(run_file, line)
@@ -303,6 +303,8 @@ def train(job: Job, trainer: Trainer, prepared: Prepared, before: int = 0) -> di
     Raises:
         TrainingError: the loss is no number; the last good checkpoint stays.
     """
+    if not before:
+        clear(job)
     guard = LossGuard()
     teller = Teller(job.stage)
     for callback in (MetricsWriter(job.output / METRICS_FILE, before), guard, teller, *_tensorboard(job)):

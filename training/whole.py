@@ -14,7 +14,7 @@ from pedcorpus.training import cpt, experts, preference, rejection_sampling, rew
 from pedcorpus.training.handover import model_place, read_stage
 from pedcorpus.training.recipe import STAGES, Recipe, SftRecipe, StageRecipe
 from pedcorpus.training.rows import config_hashes, dataset_folder, need
-from pedcorpus.training.running import Job, check_launch, check_libraries, check_output, clear, mended, say
+from pedcorpus.training.running import Job, check_launch, check_libraries, check_output, mended, say
 from pedcorpus.training.tiny import RANDOM_FILE, write_random_model
 from pedcorpus.training.watch import quiet
 
@@ -75,7 +75,6 @@ def train_stage(
     if stage == "rejection-sampling":
         job.resume = False  # a round cannot go on in its middle: its samples are of weights that are gone
     with mended(job):
-        clear(job)
         return _RUN[stage](job)
 
 
