@@ -47,7 +47,7 @@ def model_card(stage: dict[str, Any], recipe: Recipe, dataset: Path) -> str:
         f"{', '.join(stage['dataset']) or 'none'} |",
         f"| license of the dataset | {facts.get('license') or 'unknown'} |",
         f"| steps | {stage['metrics'].get('steps')} |",
-        f"| loss, first and last | {stage['metrics'].get('first_loss')}, {stage['metrics'].get('last_loss')} |",
+        f"| loss, mean of the first and of the last tenth of the steps | {stage['metrics'].get('first_loss')}, {stage['metrics'].get('last_loss')} |",
         f"| learned tokens | {stage['metrics'].get('supervised_tokens')} |",
         "",
         "![loss](loss.png)",

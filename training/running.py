@@ -331,12 +331,16 @@ def train(job: Job, trainer: Trainer, prepared: Prepared, before: int = 0) -> di
     losses = [line["loss"] for line in lines]
     steps = [line["step"] for line in lines]
     weights = [step - earlier for earlier, step in zip([0, *steps], steps, strict=False)]
+    tenth = max(1, len(losses) // 10)
+    first, last = (sum(part) / tenth if losses else None for part in (losses[:tenth], losses[-tenth:]))
+    if first is not None and last is not None:
+        say(f"{job.stage}: loss {first:.4f} → {last:.4f} (means of the first and the last tenth of the steps)")
     return {
         "steps": before + result.global_step,
         # the trainer's own mean leaves out what came before a resume
         "train_loss": sum(map(operator.mul, losses, weights)) / sum(weights) if steps else None,
-        "first_loss": losses[0] if losses else None,
-        "last_loss": losses[-1] if losses else None,
+        "first_loss": first,
+        "last_loss": last,
         **prepared.summary(),
     }
 

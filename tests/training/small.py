@@ -30,6 +30,9 @@ def small_recipe(*overrides: str, steps: int = 4, rows: int = 32) -> Recipe:
     fewer = ["model.random.hidden=64", "model.random.intermediate=128", "model.random.vocabulary=512"]
     for section in SECTIONS:
         fewer += [f"{section}.max_steps={steps}", f"{section}.rows={rows}", f"{section}.max_length=512"]
+        fewer += [f"{section}.logging_steps=1", f"{section}.warmup_steps=0"]
+        fewer += [f"{section}.batch_size={4 if section in ('sft', 'moe_lora') else 2}"]
+    fewer += ["sft.learning_rate=2e-3", "dfpo.learning_rate=5e-4"]
     return load_recipe("tiny", [*fewer, *overrides])
 
 

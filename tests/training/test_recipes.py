@@ -177,7 +177,7 @@ def test_set_goes_over_the_file_and_the_file_over_the_defaults() -> None:
         ],
     )
 
-    assert (recipe.sft.learning_rate, recipe.sft.max_steps, recipe.sft.weight_decay) == (2e-5, 60, 0.0)
+    assert (recipe.sft.learning_rate, recipe.sft.max_steps, recipe.sft.weight_decay) == (2e-5, 200, 0.0)
     assert (recipe.moe_lora.r, recipe.cpt.instruction_share, recipe.sft.configs) == (4, 0.5, ("medkqa",))
     assert (recipe.dfpo.phi, recipe.precision, recipe.seed) == ("token", "bf16", 3)
 
