@@ -11,8 +11,9 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pedcorpus.builddir import read_json
 from pedcorpus.errors import ConfigError
-from pedcorpus.training.handover import model_place, read_stage
+from pedcorpus.training.handover import directory_hash, model_place, read_stage
 from pedcorpus.training.masking import Messages, encode_prompt
 from pedcorpus.training.watch import quiet
 
@@ -36,6 +37,12 @@ class Answerer:
 
     def answer(self, prompts: Sequence[Messages], sampling: Sampling, seed: int | None = None) -> list[str]:
         """One answer a dialogue; ``seed`` takes the place of the sampling's."""
+        return [text for text, _ in self.sample(prompts, sampling, seed)]
+
+    def sample(
+        self, prompts: Sequence[Messages], sampling: Sampling, seed: int | None = None
+    ) -> list[tuple[str, bool]]:
+        """`answer`, and of each text whether the model ended it itself; else ``max_new_tokens`` cut it off."""
         ids = [encode_prompt(self.tokenizer, prompt) for prompt in prompts]
         width = max(map(len, ids))
         pad = self.tokenizer.pad_token_id
@@ -54,7 +61,10 @@ class Answerer:
                 pad_token_id=pad,
                 **options,
             )
-        return [text.strip() for text in self.tokenizer.batch_decode(said[:, width:], skip_special_tokens=True)]
+        new = said[:, width:]
+        ended = (new == self.tokenizer.eos_token_id).any(dim=1).tolist()
+        texts = self.tokenizer.batch_decode(new, skip_special_tokens=True)
+        return [(text.strip(), end) for text, end in zip(texts, ended, strict=True)]
 
 
 def load_answerer(name: str, trust_remote_code: bool = False) -> Answerer:
@@ -72,11 +82,14 @@ def load_answerer(name: str, trust_remote_code: bool = False) -> Answerer:
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=trust_remote_code)
         if adapter:
-            from peft import AutoPeftModelForCausalLM
+            from peft import PeftModel
 
             import pedcorpus.training  # noqa: F401  makes MoE-LoRA known to PEFT
 
-            model = AutoPeftModelForCausalLM.from_pretrained(place)
+            base = AutoModelForCausalLM.from_pretrained(base_of(place), trust_remote_code=trust_remote_code)
+            if len(tokenizer) > base.get_input_embeddings().weight.shape[0]:
+                base.resize_token_embeddings(len(tokenizer))
+            model = PeftModel.from_pretrained(base, place)
         else:
             model = AutoModelForCausalLM.from_pretrained(place, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
@@ -90,3 +103,26 @@ def load_answerer(name: str, trust_remote_code: bool = False) -> Answerer:
         tokenizer.pad_token = tokenizer.eos_token
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     return Answerer(model, tokenizer)
+
+
+def base_of(place: str) -> str:
+    """The model that the adapter at ``place`` belongs to; where that folder is gone, one of its name beside the adapter.
+
+    Raises:
+        ConfigError: it is gone, or was changed since the adapter was trained on it.
+    """
+    named = str(read_json(Path(place) / "adapter_config.json").get("base_model_name_or_path"))
+    folder = Path(named)
+    if folder.is_absolute() and not folder.is_dir():
+        folder = Path(place).parent / folder.name
+        if not folder.is_dir():
+            raise ConfigError(f"{place}: its base model is gone: {named}", f"put it back, or at {folder}")
+    if not folder.is_dir():
+        return named
+    stage = read_stage(Path(place))
+    if stage is not None and stage["parent"]["sha256"] != directory_hash(folder):
+        raise ConfigError(
+            f"{folder} is not the model that {place} was trained on: its files were changed",
+            "restore it, or train the adapter again",
+        )
+    return str(folder)

@@ -11,6 +11,7 @@ from accelerate import PartialState
 from peft import get_peft_model
 from trl import SFTConfig, SFTTrainer
 
+from pedcorpus.errors import ConfigError
 from pedcorpus.training.masking import encode
 from pedcorpus.training.moe_lora import MoeLoraConfig, record_routing
 from pedcorpus.training.pictures import expert_map
@@ -32,18 +33,23 @@ def run(job: Job) -> dict[str, Any]:
     prepared = sft_rows(job.dataset, job.configs, tokenizer, settings.max_length, settings.rows, job.recipe.seed)
     torch.manual_seed(job.recipe.seed)
     targets = settings.target_modules
-    model = get_peft_model(
-        base,
-        MoeLoraConfig(
-            r=settings.r,
-            num_experts=settings.num_experts,
-            lora_alpha=settings.lora_alpha,
-            lora_dropout=settings.lora_dropout,
-            target_modules=targets if isinstance(targets, str) else list(targets),
-            noise=settings.noise,
-            task_type="CAUSAL_LM",
-        ),
+    experts = MoeLoraConfig(
+        r=settings.r,
+        num_experts=settings.num_experts,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        noise=settings.noise,
+        task_type="CAUSAL_LM",
     )
+    try:
+        model = get_peft_model(base, experts)
+    except (ValueError, TypeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ConfigError(
+            f"moe_lora.target_modules = {targets!r}: {reason}",
+            'give a list of names of linear layers, such as ["q_proj", "v_proj"], or all-linear',
+        ) from error
     trained, whole = model.get_nb_trainable_parameters()
     say(f"moe-lora: {trained:,} of {whole:,} parameters are trained ({trained / whole:.2%})")
     trainer = SFTTrainer(

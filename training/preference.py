@@ -15,13 +15,14 @@ from pedcorpus.training.running import Job, arguments, finish, load_model, load_
 def run(job: Job) -> dict[str, Any]:
     """Train on the ``dfpo`` config; the stage's final metrics.
 
-    With ``reference = "adapter-off"`` a LoRA is trained and merged at the end, so every reference leaves whole weights.
+    With ``reference = "adapter-off"`` a LoRA is trained and merged at the end, so every reference leaves whole weights;
+    they are held in float32 for that, since a merge into bfloat16 would round most of the update away.
     """
     settings = job.settings
     assert isinstance(settings, DfpoRecipe)
     tokenizer, gained = load_tokenizer(job.place, job.recipe)
     with_adapter = settings.reference == "adapter-off"
-    model = load_model(job.place, job.recipe, tokenizer, gained, frozen=with_adapter)
+    model = load_model(job.place, job.recipe, tokenizer, gained)
     reference = None
     if settings.reference == "parent":
         reference = load_model(job.place, job.recipe, tokenizer, gained)

@@ -16,9 +16,9 @@ from trl import SFTConfig, SFTTrainer
 from pedcorpus.errors import ConfigError
 from pedcorpus.training.answering import Answerer, Sampling
 from pedcorpus.training.handover import check_parent, parent_line, read_stage
-from pedcorpus.training.masking import IGNORED, encode
+from pedcorpus.training.masking import IGNORED, encode, encode_answer, encode_prompt
 from pedcorpus.training.recipe import RejectionSamplingRecipe
-from pedcorpus.training.rows import Prepared, load_rows
+from pedcorpus.training.rows import Prepared, drawn, load_rows
 from pedcorpus.training.running import (
     SAMPLES_FILE,
     Job,
@@ -92,47 +92,60 @@ def _best(
 ) -> tuple[list[list[dict[str, Any]]], float]:
     """Dialogues with the answers that were kept, and the mean reward of all answers."""
     rows = load_rows(job.dataset, "dfpo")
+    rows = rows.select(drawn(range(len(rows)), settings.rows, job.recipe.seed))
     start = turn * settings.prompts % len(rows)
     picked = [rows[(start + n) % len(rows)] for n in range(min(settings.prompts, len(rows)))]
     sampling = Sampling(settings.max_new_tokens, settings.temperature, settings.top_p, job.recipe.seed)
     wanted = [place for place in range(len(picked)) for _ in range(settings.samples)]
     state = PartialState()
-    sampled: list[tuple[int, str, float]] = []
+    sampled: list[tuple[int, str, float | None]] = []
     for number, at in enumerate(range(0, len(wanted), settings.sampling_batch)):
         if number % state.num_processes != state.process_index:
             continue
         batch = wanted[at : at + settings.sampling_batch]
         seed = job.recipe.seed + 1_000_003 * turn + at
-        said = answerer.answer([picked[place]["prompt"] for place in batch], sampling, seed)
-        for place, text in zip(batch, said, strict=True):
-            dialogue = [*picked[place]["prompt"], {"role": "assistant", "content": text}]
-            score = _score(judge, answerer.tokenizer, dialogue, settings.max_length) if text else float("-inf")
+        said = answerer.sample([picked[place]["prompt"] for place in batch], sampling, seed)
+        for place, (text, ended) in zip(batch, said, strict=True):
+            score = None
+            if text and ended:  # one that was cut off would teach to stop in mid-sentence
+                score = reward_of(judge, answerer.tokenizer, picked[place]["prompt"], text, settings.max_length)
             sampled.append((place, text, score))
     if state.num_processes > 1:
         sampled = gather_object(sampled)
     kept, lines = [], []
     for place, row in enumerate(picked):
-        ranked = sorted((item for item in sampled if item[0] == place), key=lambda item: (-item[2], item[1]))
-        for rank, (_, text, score) in enumerate(ranked):
-            keep = rank < settings.keep and bool(text)
+        own = [(text, score) for at, text, score in sampled if at == place]
+        own.sort(key=lambda item: (item[1] is None, -(item[1] or 0.0), item[0]))
+        for rank, (text, score) in enumerate(own):
+            keep = rank < settings.keep and score is not None
             if keep:
                 kept.append([*row["prompt"], {"role": "assistant", "content": text}])
             line = {"round": turn + 1, "row_id": row["id"], "answer": text, "kept": keep}
-            lines.append({**line, "reward": score if text else None})
+            lines.append({**line, "reward": score})
     if state.is_main_process:
         with (job.output / SAMPLES_FILE).open("w" if turn == 0 else "a", encoding="utf-8") as handle:
             handle.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    scores = [score for _, _, score in sampled if score is not None]
+    say(f"rejection-sampling: {len(scores):,} of {len(sampled):,} answers came to an end and were ranked")
     if not kept:
-        raise ConfigError("the model gave no answer at all", "fine-tune it first: pedcorpus train sft")
-    scores = [score for _, text, score in sampled if text]
+        raise ConfigError(
+            "the model ended none of its answers",
+            "fine-tune it first (pedcorpus train sft), or raise rejection_sampling.max_new_tokens and max_length",
+        )
     return kept, sum(scores) / len(scores)
 
 
-def _score(judge: Any, tokenizer: Any, dialogue: list[dict[str, Any]], max_length: int) -> float:
-    ids, _ = encode(tokenizer, dialogue)
-    batch = torch.tensor([ids[:max_length]], device=judge.device)
+def reward_of(judge: Any, tokenizer: Any, prompt: list[dict[str, Any]], answer: str, max_length: int) -> float | None:
+    """The reward of an answer, over the ids that the reward model is trained on; None where they do not fit.
+
+    The reward is read at the last token, so the ids end with the answer's end-of-turn token.
+    """
+    dialogue = [*prompt, {"role": "assistant", "content": answer}]
+    ids = [*encode_prompt(tokenizer, prompt), *encode_answer(tokenizer, dialogue)]
+    if len(ids) > max_length:
+        return None
     with torch.inference_mode():
-        return float(judge(input_ids=batch).logits[0, 0])
+        return float(judge(input_ids=torch.tensor([ids], device=judge.device)).logits[0, 0])
 
 
 def _rows(tokenizer: Any, dialogues: list[list[dict[str, Any]]], max_length: int) -> Prepared:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pedcorpus.errors import BuildDirError, ConfigError
+from pedcorpus.records import TASKS
 from pedcorpus.sources import hash_file
 from pedcorpus.training.masking import IGNORED, encode, encode_answer, encode_prompt, encode_text
 
@@ -65,8 +66,12 @@ def need(folder: Path, configs: Iterable[str], split: str = "train") -> list[str
 
     Raises:
         BuildDirError: the dataset has none of them.
+        ConfigError: a name that no dataset has.
     """
     wanted = list(configs)
+    unknown = [config for config in wanted if config not in TASKS]
+    if unknown:
+        raise ConfigError(f"no config is called {', '.join(unknown)}", f"known: {', '.join(TASKS)}")
     found = [config for config in wanted if shards_of(folder, config, split)]
     if not found:
         held = sorted(path.name for path in (folder / "data").iterdir() if path.is_dir())
@@ -135,14 +140,14 @@ def _mixed(instructions: Sequence[bool], share: float | None, most: int | None, 
     """Indexes of at most ``most`` documents such that ``share`` of them are instructions; as they come for None."""
     everything = range(len(instructions))
     if share is None:
-        return _sample(everything, most, seed)
+        return drawn(everything, most, seed)
     told = [index for index in everything if instructions[index]]
     plain = [index for index in everything if not instructions[index]]
     if not 0 < share < 1:
-        kept = _sample(told if share else plain, most, seed)
+        kept = drawn(told if share else plain, most, seed)
     else:
         total = min(len(told) / share, len(plain) / (1 - share), most or len(everything))
-        kept = _sample(told, round(total * share), seed) + _sample(plain, round(total * (1 - share)), seed)
+        kept = drawn(told, round(total * share), seed) + drawn(plain, round(total * (1 - share)), seed)
     if not kept:
         raise ConfigError(
             f"cpt.instruction_share = {share}: no document is left of {len(told):,} instructions and {len(plain):,} "
@@ -152,7 +157,7 @@ def _mixed(instructions: Sequence[bool], share: float | None, most: int | None, 
     return sorted(kept)
 
 
-def _sample(indexes: Sequence[int], most: int | None, seed: int) -> list[int]:
+def drawn(indexes: Sequence[int], most: int | None, seed: int) -> list[int]:
     """At most ``most`` of ``indexes``, drawn by the seed, in their order."""
     if most is None or most >= len(indexes):
         return list(indexes)
@@ -180,7 +185,7 @@ def sft_rows(
     picked: list[list[dict[str, Any]]] = []
     for config in configs:
         picked += load_rows(folder, config, split, columns=["messages"])["messages"]
-    picked = [picked[index] for index in _sample(range(len(picked)), most, seed)]
+    picked = [picked[index] for index in drawn(range(len(picked)), most, seed)]
     ids, labels, cut, left_out = [], [], 0, 0
     for messages in picked:
         fitting = next(_fitting(tokenizer, messages, max_length), None)
@@ -236,7 +241,7 @@ def preference_rows(
     """
     rows = load_rows(folder, "dfpo", split, columns=("prompt", "chosen", "rejected"))
     columns: dict[str, list[list[int]]] = {"prompt_ids": [], "chosen_ids": [], "rejected_ids": []}
-    picked = _sample(range(len(rows)), most, seed)
+    picked = drawn(range(len(rows)), most, seed)
     left_out = 0
     for row in rows.select(picked):
         prompt = encode_prompt(tokenizer, row["prompt"])

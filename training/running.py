@@ -242,14 +242,22 @@ def arguments(job: Job) -> dict[str, Any]:
     }
 
 
-def check_output(output: Path) -> None:
-    """Refuse a folder with something else in it, or that cannot be written.
+def check_output(output: Path, stage: str, resume: bool) -> None:
+    """Refuse a folder with something else in it, such as another stage, or that cannot be written.
 
     Raises:
-        BuildDirError: it holds other files, or cannot be written.
+        BuildDirError: it holds other files or a finished stage, or cannot be written.
     """
     if output.exists() and not output.is_dir():
         raise BuildDirError(f"{output} is a file", "name a folder with --output")
+    found = read_stage(output) if output.exists() else None
+    if found is not None and found["stage"] != stage:
+        raise BuildDirError(f"{output} holds a finished {found['stage']} stage", "name another folder with --output")
+    if found is not None and not resume:
+        raise BuildDirError(
+            f"{output} holds a finished {stage} stage",
+            "add --resume to keep it where nothing changed, name another folder, or delete it",
+        )
     try:
         held = {path.name for path in output.iterdir() if not path.name.startswith(".")} if output.exists() else set()
         ours = {CHECKPOINTS, TENSORBOARD, SAMPLES_FILE}

@@ -64,9 +64,17 @@ def train_stage(
     check_libraries()
     check_launch(recipe.launch)
     folder = dataset_folder(dataset)
-    configs = need(folder, configs_of(recipe, stage))
+    wanted = configs_of(recipe, stage)
+    configs = need(folder, wanted)
+    if len(configs) < len(wanted):
+        say(f"{stage}: the dataset has no {', '.join(config for config in wanted if config not in configs)}")
+    if stage == "rejection-sampling" and recipe.launch.mode in ("fsdp2", "zero3"):
+        raise ConfigError(
+            f"rejection sampling cannot sample from a model that is cut up by {recipe.launch.mode}",
+            "set launch.mode to single or ddp",
+        )
     reward_place = _reward(stage, reward_model)
-    check_output(output)
+    check_output(output, stage, resume)
     place = _start(stage, recipe, folder, model, output)
     job = Job(stage, recipe, settings_of(recipe, stage), place, folder, output, resume, configs, reward_place)
     if resume and job.done_before():
@@ -87,7 +95,7 @@ def train_all(recipe: Recipe, dataset: Path, model: str | None, output: Path, re
     folder = dataset_folder(dataset)
     for stage in WHOLE:
         need(folder, configs_of(recipe, stage))
-        check_output(output / stage)
+        check_output(output / stage, stage, resume)
     place = model
     for stage in WHOLE:
         train_stage(stage, recipe, folder, place, output / stage, resume)

@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 PAIR = ("launch.processes=2", "launch.mode=ddp")
 HALF = ("sft.batch_size=2", "dfpo.batch_size=2", "moe_lora.batch_size=2", "moe_lora.noise=false")
 SAMPLING = ("rejection_sampling.prompts=4", "rejection_sampling.samples=2", "rejection_sampling.sampling_batch=2",
-            "rejection_sampling.max_new_tokens=6")  # fmt: skip
+            "rejection_sampling.max_new_tokens=300", "rejection_sampling.temperature=2.0", "rejection_sampling.max_length=1000")  # fmt: skip
 
 
 def main(dataset: Path, parent: Path, reward: Path, output: Path) -> None:

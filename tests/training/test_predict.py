@@ -119,7 +119,7 @@ class TestPredict:
     def test_what_gives_no_answers(self, models: Path, dataset: Path, tmp_path: Path) -> None:
         for other, told in (
             ({"config": "cpt"}, "no dialogue"),
-            ({"config": "poetry"}, "no train rows of poetry"),
+            ({"config": "poetry"}, "no config is called poetry"),
             ({"stage": "reward"}, "reward model"),
             ({"stage": "cpt"}, "no chat template"),
             ({"stage": "nowhere"}, "neither a folder nor a Hub id"),
@@ -133,9 +133,23 @@ class TestPredict:
         config = json.loads((tmp_path / "lost" / "adapter_config.json").read_text("utf-8"))
         config["base_model_name_or_path"] = str(tmp_path / "gone")
         (tmp_path / "lost" / "adapter_config.json").write_text(json.dumps(config))
-        with pytest.raises(PedcorpusError, match="cannot load") as caught:
+        with pytest.raises(PedcorpusError, match="its base model is gone") as caught:
             ask(tmp_path, dataset, tmp_path / "answers.jsonl", "lost")
-        assert "base" in caught.value.hint
+        assert "put it back" in caught.value.hint
+
+    def test_adapter_that_was_moved_with_its_base_and_one_whose_base_changed(
+        self, models: Path, dataset: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "moved"
+        shutil.copytree(models / "moe-lora", folder / "moe-lora")
+        shutil.copytree(models / "sft", folder / "sft")
+        path = folder / "moe-lora" / "adapter_config.json"
+        config = json.loads(path.read_text("utf-8"))
+        path.write_text(json.dumps({**config, "base_model_name_or_path": str(tmp_path / "before" / "sft")}))
+        ask(folder, dataset, tmp_path / "answers.jsonl", "moe-lora", limit=1)
+        shutil.copy(models / "cpt" / "model.safetensors", folder / "sft" / "model.safetensors")
+        with pytest.raises(PedcorpusError, match="is not the model that"):
+            ask(folder, dataset, tmp_path / "other.jsonl", "moe-lora", limit=1)
 
     def test_command(self, models: Path, dataset: Path, tmp_path: Path) -> None:
         options = ["--split", "train", "--limit", 2, "--max-new-tokens", 4, "--output", tmp_path / "answers.jsonl"]

@@ -30,7 +30,7 @@ from transformers import (  # noqa: E402
 )
 
 from pedcorpus.cli import main  # noqa: E402
-from pedcorpus.errors import DiskFullError, PedcorpusError  # noqa: E402
+from pedcorpus.errors import BuildDirError, ConfigError, DiskFullError, PedcorpusError  # noqa: E402
 from pedcorpus.training import whole  # noqa: E402
 from pedcorpus.training.handover import TrainingError, directory_hash  # noqa: E402
 from pedcorpus.training.masking import template_hash  # noqa: E402
@@ -199,8 +199,10 @@ class TestOtherRoutes:
             "rejection_sampling.rounds=2",
             "rejection_sampling.prompts=3",
             "rejection_sampling.samples=3",
-            "rejection_sampling.max_new_tokens=8",
-            "rejection_sampling.sampling_batch=4",
+            "rejection_sampling.max_new_tokens=300",  # a model that knows little ends by chance
+            "rejection_sampling.temperature=2.0",
+            "rejection_sampling.max_length=1000",
+            "rejection_sampling.sampling_batch=9",
             steps=2,
         )
         output = tmp_path / "best"
@@ -375,9 +377,11 @@ class TestErrors:
     def test_output_is_a_file_or_the_parent(self, dataset: Path, tmp_path: Path, models: Path) -> None:
         (tmp_path / "out").write_text("mine")
         self.refused("sft", small_recipe(), dataset, str(models / "cpt"), tmp_path / "out")
-        assert "parent itself" in self.refused(
-            "sft", small_recipe(), dataset, str(models / "sft"), models / "sft"
-        ).message  # fmt: skip
+        told = self.refused("sft", small_recipe(), dataset, str(models / "sft"), models / "sft").message
+        assert "holds a finished sft stage" in told
+        shutil.copytree(models / "base", tmp_path / "base")
+        told = self.refused("cpt", small_recipe(), dataset, str(tmp_path / "base"), tmp_path / "base").message
+        assert "holds other files" in told or "parent itself" in told
 
     def test_base_folder_of_somebody_else(self, dataset: Path, tmp_path: Path) -> None:
         (tmp_path / "base").mkdir()
@@ -574,3 +578,55 @@ def test_known_stages_are_those_that_run() -> None:
     assert set(whole._RUN) == set(whole.STAGES)
     with pytest.raises(PedcorpusError, match="no stage 'ppo'"):
         train_stage("ppo", small_recipe(), Path("x"), None, Path("y"))
+
+
+class TestReward:
+    """The reward that ranks answers is the one that the reward model learned to give."""
+
+    def test_it_is_read_where_the_trainer_reads_it(self, models: Path, dataset: Path, tmp_path: Path) -> None:
+        from pedcorpus.training.rejection_sampling import reward_of
+        from pedcorpus.training.reward import whole_answers
+        from pedcorpus.training.rows import load_rows, preference_rows
+
+        recipe = small_recipe("reward.learning_rate=3e-3", steps=10, rows=16)
+        train_stage("reward", recipe, dataset, str(models / "sft"), tmp_path / "reward")
+        judge = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward", num_labels=1).eval()
+        tokenizer = AutoTokenizer.from_pretrained(tmp_path / "reward")
+        trained = whole_answers(preference_rows(dataset, tokenizer, 10_000, None, 17))
+        for row, ids in zip(load_rows(dataset, "dfpo").select(range(6)), trained, strict=False):
+            assert ids["chosen_ids"][-1] == tokenizer.eos_token_id
+            with torch.inference_mode():
+                logits = judge(input_ids=torch.tensor([ids["chosen_ids"]])).logits
+            said = reward_of(judge, tokenizer, row["prompt"], row["chosen"][0]["content"], 10_000)
+            assert said == pytest.approx(float(logits[0, 0]), abs=1e-6)
+        assert reward_of(judge, tokenizer, row["prompt"], row["chosen"][0]["content"], 8) is None, "it does not fit"
+
+    def test_an_answer_that_was_cut_off_is_never_kept(self, models: Path, dataset: Path, tmp_path: Path) -> None:
+        recipe = small_recipe("rejection_sampling.max_new_tokens=2", "rejection_sampling.prompts=2", steps=2)
+        train_stage("reward", small_recipe(steps=2), dataset, str(models / "sft"), tmp_path / "reward")
+        with pytest.raises(ConfigError, match="ended none of its answers"):
+            train_stage(
+                "rejection-sampling",
+                recipe,
+                dataset,
+                str(models / "sft"),
+                tmp_path / "best",
+                reward_model=str(tmp_path / "reward"),
+            )
+        lines = [json.loads(line) for line in (tmp_path / "best" / "samples.jsonl").read_text("utf-8").splitlines()]
+        assert lines and not any(line["kept"] or line["reward"] is not None for line in lines)
+
+    def test_another_stage_is_not_written_over(self, models: Path, dataset: Path) -> None:
+        before = (models / "sft" / "stage.json").read_bytes()
+        with pytest.raises(BuildDirError, match="holds a finished sft stage"):
+            train_stage("dfpo", small_recipe(), dataset, str(models / "cpt"), models / "sft")
+        assert (models / "sft" / "stage.json").read_bytes() == before
+
+    def test_a_wrong_layer_and_a_wrong_config_are_told(self, models: Path, dataset: Path, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="target_modules"):
+            recipe = small_recipe('moe_lora.target_modules=["q_prj"]')
+            train_stage("moe-lora", recipe, dataset, str(models / "dfpo"), tmp_path / "moe")
+        with pytest.raises(ConfigError, match="no config is called genral"):
+            train_stage(
+                "sft", small_recipe('sft.configs=["medkqa", "genral"]'), dataset, str(models / "cpt"), tmp_path / "x"
+            )
