@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -236,14 +236,6 @@ class Reject:
     row_id: str | None = None
     source_id: str | None = None
     row: str = "{}"
-
-
-@dataclass(slots=True)
-class Batch:
-    """What a stage function returns: what it keeps and what it drops, in order."""
-
-    kept: list[Any] = field(default_factory=list)
-    rejected: list[Reject] = field(default_factory=list)
 
 
 def row_id(task: str, source_id: str, contents: Sequence[str]) -> str:

@@ -134,8 +134,3 @@ def han_share(text: str) -> float:
     """Share of Han characters among letters, digits and Han characters; 0.0 for an empty text."""
     words = _NOT_WORD.sub("", text)
     return len(_HAN.findall(words)) / len(words) if words else 0.0
-
-
-def is_han(character: str) -> bool:
-    """Whether one character is a Han character."""
-    return bool(_HAN.match(character))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedcorpus.text import clean, fold, han_share, is_han, key, sentences
+from pedcorpus.text import clean, fold, han_share, key, sentences
 
 BLANKS = " \t\u00a0\u2009\u3000"
 UNSEEN = "\u200b\ufeff\u00ad\u2060\x00\x1b"
@@ -187,8 +187,3 @@ def test_key_of_other_numbers_is_another_key(one: str, other: str) -> None:
 )
 def test_han_share(text: str, share: float) -> None:
     assert han_share(text) == share
-
-
-def test_is_han() -> None:
-    assert all(is_han(character) for character in "儿㐀豈")
-    assert not any(is_han(character) for character in "a1，。あ（")
