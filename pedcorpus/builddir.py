@@ -197,6 +197,11 @@ class Parts:
             write_table(self.rejects_path(key), to_table(rejects, reject_schema()))
         write_table(self.path(key), kept)
 
+    def forget(self, key: str) -> None:
+        """Take a part away: what marks it done goes first."""
+        self.path(key).unlink(missing_ok=True)
+        self.rejects_path(key).unlink(missing_ok=True)
+
     def kept(self, key: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The kept items."""
         return read_table(self.path(key), columns)
@@ -217,6 +222,10 @@ class Parts:
 
 
 # --- the directory ----------------------------------------------------------------------------------
+
+
+CACHE_NAME = "llm-cache.sqlite"
+"""The cache of replies in ``state/``: all that ``--offline`` needs."""
 
 
 class BuildDir:
@@ -275,7 +284,10 @@ class BuildDir:
             self._lock = None
 
     def _refuse_foreign(self) -> None:
-        """A folder with other people's files in it is no build directory: a build's own has a lock file or a manifest."""
+        """A folder with other people's files in it is no build directory.
+
+        A build's own has a lock file or a manifest, or holds nothing but the cache of replies that was put there.
+        """
         if (self.state / "lock").is_file():
             return
         try:
@@ -284,8 +296,8 @@ class BuildDir:
         except BuildDirError:
             pass
         found = [path.name for path in self.root.iterdir() if not path.name.startswith(".")]
-        killed_at_once = found == ["state"] and not any(self.state.iterdir())
-        if found and not killed_at_once:
+        of_replies = found == ["state"] and all(path.name.startswith(CACHE_NAME) for path in self.state.iterdir())
+        if found and not of_replies:  # a build killed at once leaves state/ empty; a replay begins with its cache
             raise BuildDirError(
                 f"{self.root} holds other files ({', '.join(sorted(found)[:3])})",
                 "name an empty or new folder with --output",

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,12 +14,16 @@ import click
 
 from pedcorpus import __version__
 from pedcorpus.errors import InterruptedBuildError, PedcorpusError
+from pedcorpus.review_cli import review
 from pedcorpus.train_cli import chat, predict, publish, train
 
 if TYPE_CHECKING:
     from pedcorpus.manifests import BuildManifest
 
 EXPORT_FORMATS = ("messages", "sharegpt", "alpaca", "dpo", "llamafactory")
+
+
+_MOST_MISSING = 20
 
 
 class _Group(click.Group):
@@ -61,7 +66,7 @@ def main(debug: bool) -> None:
     """Build pediatric instruction datasets whose every answer can be traced to its source."""
 
 
-for _command in (train, predict, chat, publish):
+for _command in (train, predict, chat, publish, review):
     main.add_command(_command)
 
 
@@ -74,6 +79,25 @@ def init(directory: Path) -> None:
     files = init_project(directory)
     click.echo(f"{files} files written to {directory}")
     click.echo(f"next: cd {directory} && pedcorpus build")
+
+
+class _Money(click.ParamType[Decimal]):
+    """An amount as people write it, kept exact."""
+
+    name = "USD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """``value`` as a number of USD."""
+        try:
+            found = Decimal(str(value))
+        except InvalidOperation:
+            found = Decimal(-1)
+        if not found.is_finite() or found < 0:
+            self.fail(f"{value!r} is no amount of money", param, ctx)
+        return found
+
+
+_USD = _Money()
 
 
 @main.command()
@@ -92,7 +116,31 @@ def init(directory: Path) -> None:
     "--limit", type=click.IntRange(1), default=None, help="Read at most N raw records of each source, to try a config."
 )
 @click.option("--fresh", is_flag=True, help="Redo every stage instead of going on from what is there.")
-def build(config: Path, output: Path, workers: int | None, limit: int | None, fresh: bool) -> int:
+@click.option(
+    "--dry-run", is_flag=True, help="Print the calls that a model would get and what they cost; write nothing."
+)
+@click.option("--offline", is_flag=True, help="Ask no server: take every reply from the cache of the build.")
+@click.option(
+    "--budget",
+    type=_USD,
+    default=None,
+    metavar="USD",
+    help="What all runs of this build may cost, instead of llm.budget_usd.",
+)
+@click.option(
+    "--batch", is_flag=True, help="Hand requests in through the OpenAI Batch API and collect them in a later run."
+)
+def build(
+    config: Path,
+    output: Path,
+    workers: int | None,
+    limit: int | None,
+    fresh: bool,
+    dry_run: bool,
+    offline: bool,
+    budget: Decimal | None,
+    batch: bool,
+) -> int:
     """Build the dataset. Run again after a stop: it goes on where it stopped."""
     import os
 
@@ -102,9 +150,20 @@ def build(config: Path, output: Path, workers: int | None, limit: int | None, fr
 
     signal.signal(signal.SIGTERM, _stop)
     loaded = load_config(config)
+    workers = workers or os.cpu_count() or 1
+    if dry_run:
+        from pedcorpus.llm.estimate import format_estimate
+        from pedcorpus.pipeline import estimate
+
+        for line in format_estimate(estimate(loaded, output, workers, limit, budget)):
+            click.echo(line)
+        return 0
+    from pedcorpus.llm.calls import CallOptions
+
     try:
         with progress_for(sys.stdout) as progress:
-            result = run_build(loaded, output, workers or os.cpu_count() or 1, limit, fresh, progress)
+            asking = CallOptions(offline=offline, budget=budget, batch=batch)
+            result = run_build(loaded, output, workers, limit, fresh, progress, asking)
     except KeyboardInterrupt:
         raise InterruptedBuildError("interrupted", "run the same command again: it goes on where it stopped") from None
     _print_rows(result.dataset["rows"], loaded.config.dataset.name)
@@ -112,6 +171,21 @@ def build(config: Path, output: Path, workers: int | None, limit: int | None, fr
     click.echo(f"report   {output / 'report.html'}")
     for task in result.empty_tasks:
         click.echo(f"error: generate.tasks names {task}, and no source gave a row for it", err=True)
+    if result.reviewed is not None:
+        click.echo(f"review   {result.reviewed.describe()}")
+    for place in result.missing[:_MOST_MISSING]:
+        click.echo(f"error: no reply in the cache: {place}", err=True)
+    if len(result.missing) > _MOST_MISSING:
+        click.echo(
+            f"error: and {len(result.missing) - _MOST_MISSING:,} more, in the ledger as generate.offline", err=True
+        )
+    unanswered = result.rejected("generate.unanswered")
+    if unanswered:
+        _say_error(
+            f"{unanswered:,} items got no reply in many tries", "run the same command again: only they are asked anew"
+        )
+    if result.spent is not None:
+        click.echo(f"spent    {result.spent:.4f} USD in all runs of this build")
     total = sum(sum(by_split.values()) for by_split in result.dataset["rows"].values())
     rejected = sum(sum(stage["rejected"].values()) for stage in result.manifest["stages"])
     click.echo(
@@ -121,7 +195,7 @@ def build(config: Path, output: Path, workers: int | None, limit: int | None, fr
         _say_error(
             "no row was made", f"most were dropped for {_commonest(result.manifest)}: look into {output / 'rejects'}"
         )
-    return 1 if result.empty_tasks or not total else 0
+    return 1 if result.empty_tasks or result.missing or unanswered or not total else 0
 
 
 def _commonest(manifest: BuildManifest) -> str:
@@ -192,13 +266,19 @@ def trace(build_dir: Path, row_id: str, image: Path | None, as_json: bool) -> No
 
 
 @main.command()
-@click.argument("build_dir", metavar="BUILD", type=click.Path(path_type=Path))
+@click.argument("target", metavar="BUILD")
+@click.option("--revision", help="Branch, tag or commit of a dataset on the Hub.  [default: main]")
 @_as_json
-def verify(build_dir: Path, as_json: bool) -> int:
-    """Check a build: hashes, schemas, evidence quotes, split leaks, counts. Ends with 1 when something is wrong."""
-    from pedcorpus.verify import format_findings, verify_build
+def verify(target: str, revision: str | None, as_json: bool) -> int:
+    """Check a build: hashes, schemas, evidence quotes, split leaks, counts. Ends with 1 when something is wrong.
 
-    found = verify_build(build_dir)
+    BUILD may also be the folder of a dataset, or OWNER/NAME on the Hub. Evidence cannot be checked there: the records
+    stay in the build.
+    """
+    from pedcorpus.verify import format_findings
+    from pedcorpus.verify import verify as verify_target
+
+    found = verify_target(target, revision)
     click.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else format_findings(found))
     return 1 if found["faults"] else 0
 

@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -79,19 +81,62 @@ class SourceConfig(_Section):
 
 
 class IdentityConfig(_Section):
-    """What fills ``{{name}}`` and ``{{author}}`` in self-cognition rows. Rows with an unfilled one are refused."""
+    """What fills ``{{name}}``, ``{{author}}`` and ``{{limits}}`` in self-cognition rows. Rows with an unfilled one are refused."""
 
     name: str | None = None
     maker: str | None = None
+    limits: str | None = None
+    """What the model does not do, in half a sentence."""
 
 
 class GenerateConfig(_Section):
     """How instructions are made."""
 
-    backend: Literal["extractive"] = "extractive"
+    backend: Literal["extractive", "openai"] = "extractive"
+    """``openai`` asks the server of ``[llm]`` wherever a task has a generator for it; the rest stays extractive."""
     tasks: list[Task] | None = None
     """The tasks to make; each must get rows. Left out: whatever the sources can feed."""
     per_record: Annotated[int, Field(ge=1, le=50)] = 3
+    n_demos: Annotated[int, Field(ge=0, le=8)] = 2
+    """Demonstrations shown to the model that rewrites a dialogue."""
+
+
+Price = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=9)]
+
+
+class EndpointConfig(_Section):
+    """An OpenAI-compatible server and a model on it."""
+
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(?:/[^\s?#@]*)?$")]
+    model: Annotated[str, Field(min_length=1)]
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key; "" where the server takes none."""
+    max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 64
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    max_tokens: Annotated[int, Field(ge=16)] = 2048
+    """Tokens that a reply may have. One that is cut there is not used."""
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds."""
+    price_input: Price | None = None
+    price_output: Price | None = None
+    """USD per million tokens. 0 for a server of one's own, which is what a server on this machine counts as."""
+
+
+class LlmConfig(EndpointConfig):
+    """The server that makes instructions; beside it the weaker model of preference pairs, and the judge."""
+
+    budget_usd: Price | None = None
+    """What all runs of this build may cost together."""
+    assistant: EndpointConfig | None = None
+    judge: EndpointConfig | None = None
+
+
+class JudgeConfig(_Section):
+    """``[filters.judge]``: a model reads each row that a model made, after every other check."""
+
+    enabled: bool = False
+    threshold: Annotated[float, Field(ge=1, le=5)] = 3.5
+    """The mean of usefulness, correctness, consistency and smoothness (1 to 5) that a row needs."""
 
 
 class DeidentifyConfig(_Section):
@@ -114,6 +159,12 @@ class DecontaminateConfig(_Section):
     ngram: Annotated[int, Field(ge=5, le=50)] = 13
 
 
+class ReviewConfig(_Section):
+    """What doctors decided: files that `pedcorpus review` wrote."""
+
+    decisions: list[str] = []
+
+
 class SplitConfig(_Section):
     """Shares of the units that go to validation and test."""
 
@@ -134,10 +185,12 @@ class Config(_Section):
     sources: Annotated[list[SourceConfig], Field(min_length=1)]
     identity: IdentityConfig = IdentityConfig()
     generate: GenerateConfig = GenerateConfig()
+    llm: LlmConfig | None = None
     deidentify: DeidentifyConfig = DeidentifyConfig()
     filters: dict[str, dict[str, Any]] = {}
     dedup: DedupConfig = DedupConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
+    review: ReviewConfig = ReviewConfig()
     split: SplitConfig = SplitConfig()
     shards: ShardsConfig = ShardsConfig()
 
@@ -150,9 +203,51 @@ class Config(_Section):
             seen.add(source.id)
         return self
 
+    @model_validator(mode="after")
+    def _servers(self) -> Config:
+        judged = self.judge().enabled
+        if self.generate.backend != "openai":
+            if judged:
+                raise ValueError(
+                    'filters.judge.enabled = true needs generate.backend = "openai": it reads what a model made'
+                )
+            return self
+        if self.llm is None:
+            raise ValueError('generate.backend = "openai" needs [llm] with base_url and model')
+        for name, endpoint in self.endpoints().items():
+            local = is_local(endpoint.base_url)
+            if not local and (endpoint.price_input is None or endpoint.price_output is None):
+                raise ValueError(
+                    f"{_place(name)}: say price_input and price_output, USD per million tokens (0 for a server of your own)"
+                )
+            if not local and not self.deidentify.enabled:
+                raise ValueError(f"deidentify.enabled = false: text may not go to {endpoint.base_url} unmasked")
+        return self
+
+    def endpoints(self) -> dict[str, EndpointConfig]:
+        """The servers by role; the judge is the generator's where it has none of its own."""
+        if self.llm is None:
+            return {}
+        found: dict[str, EndpointConfig] = {"generator": self.llm, "judge": self.llm.judge or self.llm}
+        return found | ({"assistant": self.llm.assistant} if self.llm.assistant else {})
+
+    def judge(self) -> JudgeConfig:
+        """``[filters.judge]``, checked."""
+        return JudgeConfig.model_validate(self.filters.get("judge", {}))
+
     def wants(self, task: str) -> bool:
         """Whether rows of ``task`` are made at all."""
         return self.generate.tasks is None or task in self.generate.tasks
+
+
+def is_local(base_url: str) -> bool:
+    """Whether a server is on this machine."""
+    host = urlsplit(base_url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _place(role: str) -> str:
+    return "llm" if role == "generator" else f"llm.{role}"
 
 
 class LoadedConfig:

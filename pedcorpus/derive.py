@@ -15,7 +15,7 @@ from pedcorpus.records import MEDICAL_TASKS, Message, Provenance, Row, row_id
 from pedcorpus.text import key, sentences
 from pedcorpus.wording import Wording, choose, load_wording, render
 
-_CHOSEN_FROM = {"knowledge_graph": "kg", "conversation": "doctor"}
+CHOSEN_FROM = {"knowledge_graph": "kg", "conversation": "doctor"}
 _SHORTEST = 8
 _LONGEST_PADDED = 1500
 _CLAUSE = re.compile(r"[，,；;]")
@@ -44,15 +44,16 @@ def _provenance(row: Row, generator: str, wording: Wording) -> Provenance:
 def completion(row: Row, seed: int) -> Row:
     """The instruction as plain text: the hybrid instruction pre-training of PediatricsGPT."""
     wording = load_wording("extractive/cpt")
+    forms = wording.data["zh" if row.language.lower().split("-")[0] == "zh" else "en"]
     if len(row.messages) == 2:
         text = render(
-            choose(list(wording.data["pair"]), seed, row.id),
+            choose(list(forms["pair"]), seed, row.id),
             question=row.messages[0].content,
             answer=row.messages[1].content,
         )
     else:
         chance = random.Random(f"{seed}\x1f{row.id}")
-        speakers = wording.data["speakers"]
+        speakers = forms["speakers"]
         labels = dict(zip(("user", "assistant"), speakers[chance.randrange(len(speakers))], strict=True))
         text = "\n".join(f"{labels.get(message.role, '')}{message.content}" for message in row.messages)
     return replace(
@@ -99,7 +100,7 @@ def preference(row: Row, rows: Sequence[Row], seed: int) -> Row | None:
         prompt=row.messages[:-1],
         chosen=(row.messages[-1],),
         rejected=(Message("assistant", rejected),),
-        chosen_from=_CHOSEN_FROM.get(row.source_kind, "source"),
+        chosen_from=CHOSEN_FROM.get(row.source_kind, "source"),
         rejected_from="rule",
         reason=rule,
     )

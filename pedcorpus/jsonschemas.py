@@ -1,4 +1,4 @@
-"""JSON Schemas of what people write and read: config, raw record, rows, ledger entry, manifests.
+"""JSON Schemas of what people and models write and read: config, raw record, rows, ledger entry, manifests, replies.
 
 They are made from the models; ``python -m pedcorpus.jsonschemas DIRECTORY`` writes them.
 """
@@ -6,13 +6,18 @@ They are made from the models; ``python -m pedcorpus.jsonschemas DIRECTORY`` wri
 from __future__ import annotations
 
 import json
+import pkgutil
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from pedcorpus.config import Config
+from pedcorpus.llm.asking import ReplyModel
+from pedcorpus.llm.prompts import load_prompt, prompt_files
+from pedcorpus.llm.request import reply_schema, schema_name
 from pedcorpus.manifests import BuildManifest, DatasetManifest
 from pedcorpus.records import TASKS, RawRecord, Reject, Row, columns
 
@@ -30,7 +35,20 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     }
     found = {f"{name}.schema.json": TypeAdapter(model).json_schema() for name, model in models.items()}
     found |= {f"row-{task}.schema.json": _row_schema(task) for task in TASKS}
+    found |= {f"reply-{name}.schema.json": json.loads(schema) for name, schema in map(reply_schema, replies())}
     return {name: {"$schema": _DIALECT, **schema} for name, schema in found.items()}
+
+
+def replies() -> list[type[ReplyModel]]:
+    """Every reply that a prompt asks for, by name."""
+    import pedcorpus.generators.llm as room
+    import pedcorpus.judge  # noqa: F401  it defines one
+
+    for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+        import_module(module.name)
+    asked = {prompt.reply for prompt in map(load_prompt, *zip(*prompt_files(), strict=True))}
+    found = [model for model in ReplyModel.__subclasses__() if schema_name(model) in asked]
+    return sorted(found, key=lambda model: model.__name__)
 
 
 def _row_schema(task: str) -> dict[str, Any]:

@@ -35,8 +35,8 @@ class SourceLine(TypedDict):
     sha256: str
 
 
-class ShardLine(TypedDict):
-    """One shard file."""
+class FileLine(TypedDict):
+    """One file of the dataset."""
 
     sha256: str
     bytes: int
@@ -47,6 +47,15 @@ class BenchmarkLine(TypedDict):
 
     name: str
     items: int
+
+
+class MadeLine(TypedDict):
+    """Rows that one prompt or wording file shaped, with the model that wrote them; null where none did."""
+
+    prompt_id: str | None
+    prompt_sha256: str | None
+    model: str | None
+    rows: int
 
 
 class BuildManifest(TypedDict):
@@ -70,14 +79,21 @@ class DatasetManifest(TypedDict):
     schema_version: int
     pedcorpus: str
     name: str
+    pretty_name: str | None
     version: str
     language: str
     license: str
+    deidentified: bool
     seed: int
     config_sha256: str
+    versions: dict[str, str]
     rows: dict[str, dict[str, int]]
-    shards: dict[str, ShardLine]
-    card_sha256: str
+    excluded: dict[str, int]
+    """Rows that were left out of a published copy, by the source that forbids it; empty in a build."""
+    shards: dict[str, FileLine]
+    files: dict[str, FileLine]
+    """Every other file but this one: the card, its pictures, the metadata."""
+    made_with: list[MadeLine]
     sources: list[SourceLine]
     stages: list[StageLine]
     benchmarks: list[BenchmarkLine]

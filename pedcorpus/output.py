@@ -12,11 +12,22 @@ from pedcorpus import __version__
 from pedcorpus.builddir import BuildDir, Parts, write_json, write_table, write_text
 from pedcorpus.card import dataset_card
 from pedcorpus.config import LoadedConfig
+from pedcorpus.croissant import croissant
 from pedcorpus.errors import wrap_os_error
-from pedcorpus.manifests import SCHEMA_VERSION, BenchmarkLine, BuildManifest, DatasetManifest, ShardLine, StageLine
+from pedcorpus.figures import lengths_picture, rows_picture, stages_picture
+from pedcorpus.manifests import (
+    SCHEMA_VERSION,
+    BenchmarkLine,
+    BuildManifest,
+    DatasetManifest,
+    FileLine,
+    MadeLine,
+    StageLine,
+)
 from pedcorpus.records import SPLITS, TASKS, digest, record_schema, row_schema
 from pedcorpus.shards import write_shards, write_tables
 from pedcorpus.sources import SourceFile, SourceInfo, hash_file
+from pedcorpus.statistics import Statistics, dataset_statistics
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,14 +75,19 @@ def dataset_manifest(
         "schema_version": SCHEMA_VERSION,
         "pedcorpus": __version__,
         "name": dataset.name,
+        "pretty_name": dataset.pretty_name,
         "version": dataset.version,
         "language": dataset.language,
         "license": dataset.license,
+        "deidentified": loaded.config.deidentify.enabled,
         "seed": dataset.seed,
         "config_sha256": loaded.sha256,
+        "versions": library_versions(),
         "rows": {},
+        "excluded": {},
         "shards": {},
-        "card_sha256": "",
+        "files": {},
+        "made_with": [],
         "sources": [
             {
                 "id": source.info.id,
@@ -98,7 +114,7 @@ def build_manifest(loaded: LoadedConfig, dataset: DatasetManifest) -> BuildManif
         "dataset": {"name": dataset["name"], "version": dataset["version"]},
         "config_sha256": loaded.sha256,
         "seed": dataset["seed"],
-        "versions": library_versions(),
+        "versions": dataset["versions"],
         "stages": dataset["stages"],
         "rows": dataset["rows"],
         "sources": dataset["sources"],
@@ -113,7 +129,7 @@ def write_dataset(
     keys: Sequence[str],
     splits: Sequence[Sequence[tuple[str, str]]],
 ) -> None:
-    """Write shards, card and manifest; fill the rows and shards of ``manifest``.
+    """Write shards and papers; fill the rows, shards, files and makers of ``manifest``.
 
     ``keys`` are parts of the derive stage in order, ``splits`` the (task, split) of each of their rows.
     """
@@ -134,14 +150,43 @@ def write_dataset(
                 tables = _rows_of((task, split), parts, keys, splits)
                 target = folder / "data" / task
                 for name in write_shards(target, task, split, tables, number, loaded.config.shards.rows):
-                    path = target / name
-                    about: ShardLine = {"sha256": hash_file(path), "bytes": path.stat().st_size}
-                    manifest["shards"][f"data/{task}/{name}"] = about
-        write_text(folder / "README.md", dataset_card(loaded, manifest))
-        manifest["card_sha256"] = hash_file(folder / "README.md")
-        write_json(folder / "manifest.json", manifest)
+                    manifest["shards"][f"data/{task}/{name}"] = file_line(target / name)
+        write_papers(folder, manifest)
 
     replace_folder(home.dataset, write)
+
+
+def write_papers(folder: Path, manifest: DatasetManifest) -> None:
+    """Write card, pictures, metadata and manifest beside the shards that ``manifest`` names; fill what it says of them."""
+    statistics = dataset_statistics(folder, manifest["shards"])
+    manifest["made_with"] = _made_with(statistics)
+    pictures = {
+        "rows.png": rows_picture(manifest["rows"]),
+        "lengths.png": lengths_picture(statistics),
+        "stages.png": stages_picture(manifest["stages"]),
+    }
+    (folder / "assets").mkdir()
+    for name, picture in pictures.items():
+        (folder / "assets" / name).write_bytes(picture)
+    write_json(folder / "croissant.json", croissant(manifest, statistics))
+    write_text(folder / "README.md", dataset_card(manifest, statistics))
+    names = ["README.md", *(f"assets/{name}" for name in pictures), "croissant.json"]
+    manifest["files"] = {name: file_line(folder / name) for name in names}
+    write_json(folder / "manifest.json", manifest)
+
+
+def file_line(path: Path) -> FileLine:
+    """Hash and size of a file of the dataset."""
+    return {"sha256": hash_file(path), "bytes": path.stat().st_size}
+
+
+def _made_with(statistics: Statistics) -> list[MadeLine]:
+    """What the rows were made with, the commonest first."""
+    ordered = sorted(statistics.made_with.items(), key=lambda item: (-item[1], *(part or "" for part in item[0])))
+    return [
+        {"prompt_id": prompt, "prompt_sha256": sha256, "model": model, "rows": count}
+        for (prompt, sha256, model), count in ordered
+    ]
 
 
 def _rows_of(
@@ -181,5 +226,5 @@ def library_versions() -> dict[str, str]:
     """Versions of the libraries that what is written depends on."""
     from importlib.metadata import version
 
-    names = ("pyarrow", "pydantic", "jinja2", "pdfplumber", "pypdfium2", "networkx", "rapidfuzz", "numpy")
+    names = ("pyarrow", "pydantic", "jinja2", "pdfplumber", "pypdfium2", "networkx", "rapidfuzz", "numpy", "pillow")
     return {name: version(name) for name in names}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pedcorpus.errors import ConfigError, PluginError
 from pedcorpus.records import RawRecord, Reject, Row
 from pedcorpus.sources import SourceFile, SourceInfo
+
+if TYPE_CHECKING:
+    from pedcorpus.llm.asking import Ask
 
 _EXTRACTORS: dict[str, str] = {
     "textbook": "pedcorpus.extractors.textbook",
@@ -32,11 +35,21 @@ _GENERATORS: dict[str, str] = {
     "exchanges": "pedcorpus.generators.exchanges:ExchangeGenerator",
     "passages": "pedcorpus.generators.passages:PassageGenerator",
 }
+_ASKING_GENERATORS: dict[str, str] = {
+    "roleplay": "pedcorpus.generators.llm.roleplay:RoleplayGenerator",
+    "diagnosis": "pedcorpus.generators.llm.diagnosis:DiagnosisGenerator",
+    "treatment": "pedcorpus.generators.llm.treatment:TreatmentGenerator",
+    "regularise": "pedcorpus.generators.llm.regularise:RegulariseGenerator",
+    "reconstruct": "pedcorpus.generators.llm.reconstruct:ReconstructGenerator",
+    "safety": "pedcorpus.generators.llm.safety:SafetyGenerator",
+    "identity": "pedcorpus.generators.llm.identity:IdentityGenerator",
+}
 _FILTERS: dict[str, str] = {
     "empty": "pedcorpus.filters.empty:EmptyFilter",
     "placeholder": "pedcorpus.filters.placeholder:PlaceholderFilter",
     "personal": "pedcorpus.filters.personal:PersonalFilter",
     "number": "pedcorpus.filters.number:NumberFilter",
+    "names": "pedcorpus.filters.names:NamesFilter",
     "dose": "pedcorpus.filters.dose:DoseFilter",
     "toxic": "pedcorpus.filters.toxic:ToxicFilter",
     "classics": "pedcorpus.filters.classics:ClassicsFilter",
@@ -47,7 +60,9 @@ _FILTERS: dict[str, str] = {
     "spun": "pedcorpus.filters.spun:SpunFilter",
 }
 """Hard and cheap checks first: rows meet them in this order, third parties' after them."""
-HARD_FILTERS: frozenset[str] = frozenset({"empty", "placeholder", "personal", "number", "dose", "toxic", "classics"})
+HARD_FILTERS: frozenset[str] = frozenset(
+    {"empty", "placeholder", "personal", "number", "names", "dose", "toxic", "classics"}
+)
 """Filters that no config turns off: what they drop is no matter of taste."""
 
 
@@ -72,6 +87,31 @@ class GenerateContext:
     tasks: frozenset[str]
     fills: Mapping[str, str]
     language: str
+    n_demos: int = 2
+
+
+class AskingGenerator(Protocol):
+    """Proposes rows of one record with a model's help.
+
+    ``asks`` is true: that tells it from a generator that works in process. ``tasks`` are what it makes of a record
+    that it takes: the others leave those to it.
+    """
+
+    name: str
+    asks: bool
+    tasks: frozenset[str]
+
+    def takes(self, record: RawRecord) -> bool:
+        """Whether anything is asked about ``record``; no call is made for the others."""
+        ...
+
+    async def generate(self, record: RawRecord, context: GenerateContext, ask: Ask) -> list[Row | Reject]:
+        """Candidate rows, and rejects for candidates that are refused at once.
+
+        Raises:
+            CallFailedError: a reply was not to be had; the build notes it for the whole record.
+        """
+        ...
 
 
 class Generator(Protocol):
@@ -140,13 +180,26 @@ def units(kind: str, files: Sequence[SourceFile], source: SourceInfo) -> list[li
 
 @cache
 def generators() -> list[Generator]:
-    """Every generator, built-in ones first."""
-    found: list[Generator] = [_attribute(path)() for path in _GENERATORS.values()]
-    names = {item.name for item in found}
-    for name in _third_party("pedcorpus.generators"):
-        if name not in names:
-            found.append(cast(Generator, _load("pedcorpus.generators", name)()))
-    return found
+    """Every generator that works in process, built-in ones first."""
+    built_in = [cast(Generator, _attribute(path)()) for path in _GENERATORS.values()]
+    return built_in + [cast(Generator, made) for made in _made_by_others() if not getattr(made, "asks", False)]
+
+
+@cache
+def asking_generators() -> list[AskingGenerator]:
+    """Every generator that asks a model, built-in ones first."""
+    built_in = [cast(AskingGenerator, _attribute(path)()) for path in _ASKING_GENERATORS.values()]
+    return built_in + [cast(AskingGenerator, made) for made in _made_by_others() if getattr(made, "asks", False)]
+
+
+def askers_of(record: RawRecord, tasks: Set[str]) -> list[AskingGenerator]:
+    """The generators that ask about ``record`` for one of ``tasks``."""
+    return [made for made in asking_generators() if made.tasks & tasks and made.takes(record)]
+
+
+def _made_by_others() -> list[Any]:
+    taken = _GENERATORS.keys() | _ASKING_GENERATORS.keys()
+    return [_load("pedcorpus.generators", name)() for name in _third_party("pedcorpus.generators") if name not in taken]
 
 
 def filter_names() -> list[str]:

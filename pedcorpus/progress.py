@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from pedcorpus.pipeline import Progress
+from pedcorpus.run import Progress
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -32,10 +32,15 @@ def progress_for(stream: TextIO) -> Iterator[Progress]:
         yield _Bars(bars)
 
 
+_NOTE_EVERY = 10.0
+"""Seconds between two lines about calls, where there is no terminal to write over."""
+
+
 class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._began = time.monotonic()
+        self._noted = 0.0
 
     def start(self, stage: str, total: int) -> None:
         """A stage begins."""
@@ -47,6 +52,13 @@ class _Lines:
         """A line for a stage that the manifest counts."""
         seconds = time.monotonic() - self._began
         print(f"{seconds:7.1f} s  {stage:<14} kept {kept:>9,}  rejected {rejected:>9,}", file=self._stream, flush=True)
+
+    def note(self, stage: str, text: str) -> None:
+        """A line now and then."""
+        seconds = time.monotonic() - self._began
+        if seconds - self._noted >= _NOTE_EVERY:
+            self._noted = seconds
+            print(f"{seconds:7.1f} s  {stage:<14} {text}", file=self._stream, flush=True)
 
 
 class _Bars:
@@ -75,3 +87,7 @@ class _Bars:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=1, completed=1, note="")
         self._bars.update(self._tasks[stage], note=f"kept {kept:,}, rejected {rejected:,}")
+
+    def note(self, stage: str, text: str) -> None:
+        """Beside the stage's bar."""
+        self._bars.update(self._tasks[stage], note=text)

@@ -29,18 +29,29 @@ REASONS: dict[str, str] = {
     "screen.not_clinical": "a document that is no clinical guidance, such as a payment list",
     "screen.not_pediatric": "no sign that this is about a child",
     "screen.superseded": "a newer edition of the same document is among the sources",
+    "generate.offline": "--offline, and the cache holds no reply for this record",
+    "generate.refused": "the model or its server refused to answer",
+    "generate.request": "the server takes no such request",
+    "generate.schema": "the reply did not fit its schema, nor did the corrected one",
+    "generate.shape": "the reply fits its schema and breaks a rule of its kind",
+    "generate.truncated": "the reply was cut at llm.max_tokens",
+    "generate.unanswered": "the server failed, lost or never answered the request, again and again",
     "generate.nothing": "no instruction could be made of the record",
     "generate.task": "the record gives instructions of tasks alone that `generate.tasks` leaves out",
+    "grounding.absent": "the source does not say, the model answered",
+    "grounding.name": "a drug or disease that neither the evidence nor the graph names",
     "grounding.cut": "a quantity was cut in two by a page mark, so its evidence cannot be trusted",
     "grounding.number": "a number with a unit that the evidence does not hold",
     "grounding.quote": "the evidence does not match its record to the character",
     "quality.advert": "an answer that touts for customers",
     "quality.empty": "an empty message",
     "quality.identity": "an answer that claims to be another assistant or model",
+    "quality.judge": "the judging model scored it below the threshold",
     "quality.language": "not in the language of the dataset",
     "quality.length": "too short or too long",
     "quality.placeholder": "an unfilled placeholder",
     "quality.repetition": "the same words over and over",
+    "quality.self_check": "the model found fault with its own last version",
     "quality.spun": "text that a synonym spinner has made",
     "safety.dose": "a dose that rests on no textbook, guideline or graph",
     "safety.age": "a dose without the age or weight it is for",
@@ -48,6 +59,7 @@ REASONS: dict[str, str] = {
     "safety.minor": "sexual acts with a child, or a child undressed or beaten",
     "safety.personal": "personal data that masking has missed",
     "safety.toxic": "a remedy with a substance that is poisonous to children",
+    "review.rejected": "most reviewers rejected it",
     "dedup.exact": "the same row again",
     "dedup.near": "nearly the same row again",
 }
@@ -56,6 +68,10 @@ REASONS: dict[str, str] = {
 
 CHOSEN_AWAY: frozenset[str] = frozenset({"extract.not_selected", "extract.no_answer"})
 """Rows that were read well and that nothing can be made of; every other ``extract`` reason is something broken."""
+
+
+ASKED_AGAIN: frozenset[str] = frozenset({"generate.unanswered", "generate.offline"})
+"""The record was not at fault: a part with one of these is asked anew by the next build, its other replies served."""
 
 
 def is_broken(reason: str) -> bool:

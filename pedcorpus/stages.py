@@ -6,11 +6,11 @@ A task names everything its part is made of, and its key is the hash of that; a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pedcorpus import plugins
 from pedcorpus.builddir import Parts, write_json
@@ -18,7 +18,7 @@ from pedcorpus.decontaminate import Benchmark, contaminated_by
 from pedcorpus.derive import derive
 from pedcorpus.errors import PedcorpusError, PluginError
 from pedcorpus.filters.dose import DoseFilter
-from pedcorpus.plugins import Drop, GenerateContext
+from pedcorpus.plugins import Drop, Filter, GenerateContext, Keep, askers_of
 from pedcorpus.records import (
     TASKS,
     QualityNote,
@@ -32,9 +32,14 @@ from pedcorpus.records import (
     rows_from_table,
     to_table,
 )
+from pedcorpus.review.decisions import CHECK as REVIEW_CHECK
+from pedcorpus.review.decisions import Decision, apply, decide, latest, read_decisions
 from pedcorpus.screen import screen
 from pedcorpus.sources import SourceFile, SourceInfo
 from pedcorpus.text import key as text_key
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PART_RECORDS = 500
 """Records of one part: what a kill costs at most in every stage after extraction."""
@@ -197,33 +202,45 @@ class GenerateTask:
     records: Path
     part: str
     context: GenerateContext
+    asked: Path | None = None
+    asked_part: str = ""
 
 
 def generate(task: GenerateTask) -> None:
-    """Write the candidates of one part.
+    """Write the candidates of one part, and after them those that a model made (``asked``).
 
-    A record that gives none leaves a ``generate.nothing``, or a ``generate.task`` where all it could give are rows of
-    tasks that the config leaves out.
+    Of a record that a model was asked about, only the other tasks are made here. A record that gives none leaves a
+    ``generate.nothing``, or a ``generate.task`` where all it could give are rows of tasks that the config leaves out.
     """
     everything = replace(task.context, tasks=frozenset(TASKS))
     rows: list[Row] = []
     rejects: list[Reject] = []
     for record in records_from_table(Parts(task.records).kept(task.part)):
+        context, askers = task.context, askers_of(record, task.context.tasks) if task.asked else []
+        if askers:
+            context = replace(context, tasks=context.tasks.difference(*(asker.tasks for asker in askers)))
         before = len(rows) + len(rejects)
-        for item in _candidates(record, task.context):
+        for item in _candidates(record, context):
             if isinstance(item, Reject):
                 rejects.append(item)
             else:
                 rows.append(item)
-        if len(rows) + len(rejects) == before:
+        if not askers and len(rows) + len(rejects) == before:
             reason, detail = "generate.nothing", "nothing to ask about in"
-            if task.context.tasks != everything.tasks and any(_candidates(record, everything)):
+            if context.tasks != everything.tasks and any(_candidates(record, everything)):
                 reason, detail = "generate.task", "generate.tasks leaves out what can be asked about"
             place = " / ".join(record.section_path) or record.extractor
             rejects.append(
                 Reject("generate", reason, f"{detail}: {place}", record.id, record.source_id, as_json(record))
             )
+    if task.asked:
+        rows += rows_from_table(Parts(task.asked).kept(task.asked_part))
+        rejects += _rejects_from_table(Parts(task.asked).rejects(task.asked_part))
     Parts(task.folder).write(task.key, to_table(rows, row_schema()), rejects)
+
+
+def _rejects_from_table(table: pa.Table) -> list[Reject]:
+    return [Reject(**item) for item in table.to_pylist()]
 
 
 def _candidates(record: RawRecord, context: GenerateContext) -> Iterator[Row | Reject]:
@@ -242,6 +259,35 @@ def _failed(kind: str, name: str, where: str, error: Exception) -> PluginError:
         f"the {kind} {name!r} failed on {where}: {type(error).__name__}: {error}",
         "mend or remove the plug-in; if it is one of pedcorpus's own, report this",
     )
+
+
+# --- what asking needs to know ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareTask:
+    """Gather what one part's records say to those who ask models about them."""
+
+    key: str
+    folder: Path
+    records: Path
+    part: str
+
+
+def prepared_file(folder: Path, key: str) -> Path:
+    """Where that of a part lies."""
+    return folder / f"{key}.json"
+
+
+def prepare(task: PrepareTask) -> None:
+    """Write the drugs and diseases that the records name, and which records masking has left something in."""
+    from pedcorpus.deidentify import residue
+    from pedcorpus.grounding import Names
+
+    records = records_from_table(Parts(task.records).kept(task.part))
+    unmasked = [record.id for record in records if askers_of(record, frozenset(TASKS)) and residue(record.text)]
+    found = {"names": Names.collect(records).to_json(), "unmasked": unmasked}
+    write_json(prepared_file(task.folder, task.key), found)
 
 
 # --- filter -----------------------------------------------------------------------------------------
@@ -392,6 +438,56 @@ def decontaminate(task: DecontaminateTask) -> None:
     Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
 
 
+# --- review -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTask:
+    """Apply doctors' decisions to the rows of one part; ``options`` are those of the filters."""
+
+    key: str
+    folder: Path
+    rows: Path
+    part: str
+    decisions: tuple[Path, ...]
+    options: Mapping[str, Mapping[str, Any]]
+
+
+@cache
+def _decisions(paths: tuple[Path, ...]) -> dict[str, tuple[Decision, ...]]:
+    return latest(read_decisions(paths))
+
+
+def reviewed(row: Row, decisions: Mapping[str, Sequence[Decision]], checks: Sequence[Filter]) -> Row | Drop:
+    """The row as its reviewers want it. What they wrote passes the hard checks, as everything does."""
+    said = decisions.get(row.id)
+    if not said:
+        return row
+    outcome = decide(said)
+    verdict = apply(row, outcome)
+    if isinstance(verdict, Drop) or outcome.verdict != "edit":
+        return verdict
+    for check in checks:
+        dropped = check.check(verdict) if check.name in plugins.HARD_FILTERS else Keep()
+        if isinstance(dropped, Drop):
+            return Drop(dropped.reason, f"edited in review: {dropped.detail}")
+    return verdict
+
+
+def review_part(task: ReviewTask) -> None:
+    """Keep the rows that their reviewers keep, edited where they say so; rows that nobody decided on pass."""
+    decisions, checks = _decisions(task.decisions), plugins.filters(task.options)
+    kept: list[Row] = []
+    rejects: list[Reject] = []
+    for row in rows_from_table(Parts(task.rows).kept(task.part)):
+        verdict = reviewed(row, decisions, checks)
+        if isinstance(verdict, Drop):
+            rejects.append(Reject("review", verdict.reason, verdict.detail, row.id, row.source_id, as_json(row)))
+        else:
+            kept.append(verdict)
+    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+
+
 # --- derive -----------------------------------------------------------------------------------------
 
 
@@ -405,21 +501,43 @@ class DeriveTask:
     part: str
     tasks: frozenset[str]
     seed: int
+    pairs: Path | None = None
+    pairs_part: str = ""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    decisions: tuple[Path, ...] = ()
 
 
 def derive_part(task: DeriveTask) -> None:
-    """Write the rows and, after them, the derived ones.
+    """Write the rows and, after them, the derived ones; then the pairs that a model made (``pairs``).
 
     A derived row that repeats another is dropped; so is a completion text in which a patient names a dose, since
-    pre-training learns the question as well.
+    pre-training learns the question as well. What a model said anew passes every filter, and reviewers decide on
+    derived rows too.
     """
     rows = rows_from_table(Parts(task.rows).kept(task.part))
     kept = list(rows)
     rejects: list[Reject] = []
     seen = {(row.task, compared_text(row)) for row in rows}
-    for row in derive(rows, task.tasks, task.seed):
+    derived = list(derive(rows, task.tasks, task.seed))
+    checks: list[Filter] = []
+    decisions = _decisions(task.decisions)
+    if task.pairs or decisions:
+        checks = plugins.filters(task.options)
+    if task.pairs:
+        derived += rows_from_table(Parts(task.pairs).kept(task.pairs_part))
+        rejects += _rejects_from_table(Parts(task.pairs).rejects(task.pairs_part))
+    for row in derived:
+        row = replace(row, quality=tuple(note for note in row.quality if note.check != REVIEW_CHECK))
         mark = (row.task, compared_text(row))
-        verdict = DoseFilter().check(row)
+        verdict: Keep | Drop = DoseFilter().check(row)
+        for check in checks if task.pairs and row.task == "dfpo" else ():
+            if not isinstance(verdict, Drop):
+                verdict = check.check(row)
+        judged = row if isinstance(verdict, Drop) else reviewed(row, decisions, checks)
+        if isinstance(judged, Drop):
+            verdict = judged
+        else:
+            row = judged
         if isinstance(verdict, Drop):
             rejects.append(Reject("derive", verdict.reason, verdict.detail, row.id, row.source_id, as_json(row)))
         elif mark in seen:

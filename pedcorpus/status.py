@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from pedcorpus.builddir import read_json
 from pedcorpus.errors import BuildDirError
+from pedcorpus.report import calls_made
 
-_STAGES = ("extract", "screen", "generate", "filter", "dedup", "decontaminate", "derive", "split")
+_STAGES = (
+    "extract", "screen", "ask", "generate", "filter", "dedup", "decontaminate", "judge", "review", "pairs", "derive",
+    "split"
+)  # fmt: skip
+_OPTIONAL = frozenset({"ask", "judge", "review", "pairs"})
+"""Stages that only a build has which asks models or takes decisions."""
 
 
 def build_status(root: Path) -> dict[str, Any]:
@@ -31,6 +38,8 @@ def build_status(root: Path) -> dict[str, Any]:
     stages = []
     for name in _STAGES:
         plan = root / "state" / "plan" / f"{name}.json"
+        if name in _OPTIONAL and not plan.exists():
+            continue
         line: dict[str, Any] = {"name": name, "state": "waiting"}
         if plan.exists():
             keys = read_json(plan)["parts"]
@@ -45,10 +54,14 @@ def build_status(root: Path) -> dict[str, Any]:
     if finished and (root / "manifest.json").exists():
         manifest = read_json(root / "manifest.json")
         found["rows"] = manifest["rows"]
-        found["stages"] = [
-            {**line, "kept": stage["kept"], "rejected": sum(stage["rejected"].values()), "state": "done"}
-            for line, stage in zip(stages, manifest["stages"], strict=True)
-        ]
+        counts = {stage["name"]: stage for stage in manifest["stages"]}
+        for line in stages:
+            if line["name"] in counts:
+                stage = counts[line["name"]]
+                line |= {"kept": stage["kept"], "rejected": sum(stage["rejected"].values()), "state": "done"}
+    made = calls_made(root)
+    if made is not None:
+        found["calls"], found["spent_usd"] = made["calls"], str(made["usd"])
     return found
 
 
@@ -83,6 +96,8 @@ def format_status(found: dict[str, Any]) -> str:
         parts = f"{stage['parts_done']}/{stage['parts']} parts" if "parts" in stage else ""
         counts = f"kept {stage['kept']:,}, rejected {stage['rejected']:,}" if "kept" in stage else ""
         lines.append(f"  {stage['name']:<14} {stage['state']:<8} {parts:<16} {counts}".rstrip())
+    if "calls" in found:
+        lines.append(f"  {found['calls']:,} calls, {Decimal(found['spent_usd']):.4f} USD in all runs")
     if "rows" in found:
         total = sum(sum(by_split.values()) for by_split in found["rows"].values())
         lines.append(f"  {total:,} rows in {len(found['rows'])} configs")

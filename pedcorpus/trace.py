@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pedcorpus.builddir import open_build, read_json, read_table
+from pedcorpus.builddir import CACHE_NAME, open_build, read_json, read_table
 from pedcorpus.errors import BuildDirError, PedcorpusError
-from pedcorpus.records import columns
+from pedcorpus.llm.cache import Cache
+from pedcorpus.records import columns, digest
 
 _AROUND = 160
 _SHORTEST = 6
@@ -36,7 +37,32 @@ def find_trace(root: Path, row_id: str) -> dict[str, Any]:
     item = found[0]
     wanted = {evidence["record_id"] for evidence in item["row"].get("evidence") or []}
     item["records"] = _records(root, wanted or {item["row"]["id"]})
+    item["file"] = _file_of(root, item)
+    item["request"] = _request_of(root, item["row"])
     return item
+
+
+def _file_of(root: Path, found: dict[str, Any]) -> str | None:
+    """The source file of the first record, as its source names it; None where state/ is gone."""
+    sources = root / "state" / "sources.json"
+    if not sources.exists():
+        return None
+    for record in found["records"].values():
+        for name in read_json(sources).get(record["source_id"], {}):
+            if digest("document", record["source_id"], name) == record["document_id"]:
+                return str(name)
+    return None
+
+
+def _request_of(root: Path, row: dict[str, Any]) -> dict[str, Any] | None:
+    """What the model was asked for this row (server, model, messages, sampling); None where none was, or state/ is gone."""
+    key = (row.get("provenance") or {}).get("request_key")
+    path = root / "state" / CACHE_NAME
+    if not key or not path.exists():
+        return None
+    with Cache(path, write=False) as cache:
+        request = cache.request_of(key)
+    return dict(json.loads(request)) if request else None
 
 
 def _accepted(root: Path, row_id: str) -> Iterator[dict[str, Any]]:
@@ -96,10 +122,18 @@ def format_trace(found: dict[str, Any], color: bool = False) -> str:
     for name in ("source_title", "source_id", "license", "department", "disease"):
         if row.get(name):
             lines.append(f"  {name:<13} {row[name]}")
+    if found.get("file"):
+        lines.append(f"  {'file':<13} {found['file']}")
     provenance = row.get("provenance")
     if provenance:
         made = f"{provenance['extractor']} → {provenance['generator']}"
         lines.append(f"  {'made by':<13} {made}" + (f", {provenance['prompt_id']}" if provenance["prompt_id"] else ""))
+        if provenance["model"]:
+            lines.append(f"  {'model':<13} {provenance['model']}, request {provenance['request_key']}")
+        for role, content in (found.get("request") or {}).get("messages", []):
+            lines.append(f"  {'asked':<13} {role}: {_shortened(content)}")
+        for version in provenance.get("version_trail") or []:
+            lines.append(f"  {'version':<13} {version['step']}: {_shortened(version['content'])}")
     for note in row.get("quality") or []:
         said = ", ".join(str(value) for value in (note["score"], note["detail"]) if value is not None)
         lines.append(f"  {'check':<13} {note['check']}: {said}")
@@ -125,6 +159,11 @@ def format_trace(found: dict[str, Any], color: bool = False) -> str:
         lines.append("  " + " · ".join(about))
         lines += ["  | " + line for line in _marked(record["text"], spans, color).split("\n")]
     return "\n".join(_printable(line) for line in lines)
+
+
+def _shortened(text: str) -> str:
+    flat = " ".join(text.split())
+    return f"{flat[:_AROUND]}…" if len(flat) > _AROUND else flat
 
 
 def _said(row: dict[str, Any]) -> list[str]:
@@ -188,14 +227,17 @@ def write_page_image(root: Path, found: dict[str, Any], target: Path) -> None:
         ]
         if boxes:
             page = boxes[0]["page"]
-            _draw(_source_file(root, record), page, [box for box in boxes if box["page"] == page], target)
+            draw_page(source_file(root, record), page, [box for box in boxes if box["page"] == page], target)
             return
     raise PedcorpusError("no evidence of this row comes from a PDF page", "leave --image out")
 
 
-def _source_file(root: Path, record: dict[str, Any]) -> Path:
-    from pedcorpus.records import digest
+def source_file(root: Path, record: dict[str, Any]) -> Path:
+    """The file that a record was read from.
 
+    Raises:
+        PedcorpusError: it is gone, or the build does not know it.
+    """
     sources = read_json(root / "state" / "sources.json")
     for name, path in sources.get(record["source_id"], {}).items():
         if digest("document", record["source_id"], name) == record["document_id"]:
@@ -205,7 +247,8 @@ def _source_file(root: Path, record: dict[str, Any]) -> Path:
     raise BuildDirError(f"{root} does not know the file of record {record['id']}", "run the build again")
 
 
-def _draw(pdf: Path, page: int, boxes: list[dict[str, Any]], target: Path) -> None:
+def draw_page(pdf: Path, page: int, boxes: list[dict[str, Any]], target: Path) -> None:
+    """Write a page of a PDF as a PNG with ``boxes`` marked (points from the top left, page counted from 1)."""
     import pypdfium2 as pdfium
     from PIL import Image, ImageDraw
 

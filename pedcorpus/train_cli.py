@@ -26,8 +26,8 @@ _DIR = click.Path(path_type=Path)
 
 
 @contextmanager
-def _told(after_stop: str) -> Iterator[None]:
-    """A stop and a missing package in the words of the user; a request to end is an interrupt."""
+def _stoppable(after_stop: str) -> Iterator[None]:
+    """A stop in the words of the user; a request to end is an interrupt."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -37,15 +37,23 @@ def _told(after_stop: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise InterruptedBuildError("interrupted", after_stop) from None
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        if missing in ("", "pedcorpus"):
-            raise
-        raise PedcorpusError(
-            f"training needs the package {missing}", "install the extra: pip install 'pedcorpus[train]'"
-        ) from error
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _told(after_stop: str) -> Iterator[None]:
+    """A stop and a missing package in the words of the user."""
+    with _stoppable(after_stop):
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").split(".")[0]
+            if missing in ("", "pedcorpus"):
+                raise
+            raise PedcorpusError(
+                f"training needs the package {missing}", "install the extra: pip install 'pedcorpus[train]'"
+            ) from error
 
 
 @click.group()
@@ -190,13 +198,68 @@ def chat(model: str, max_new_tokens: int, temperature: float, top_p: float, seed
 
 
 @click.command()
-@click.option("--model", "directory", type=_DIR, required=True, help="The directory of a stage.")
+@click.argument("build_dir", metavar="[BUILD]", type=_DIR, required=False)
+@click.option("--model", "directory", type=_DIR, help="Send this directory of a stage instead of a dataset.")
 @click.option("--repo", required=True, metavar="OWNER/NAME", help="The repository on the Hub; made if it is not there.")
 @click.option("--private", is_flag=True, help="Make it a private one.")
-@click.option("--base", metavar="OWNER/NAME", help="Of an adapter: the repository of the model it belongs to.")
 @click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
-def publish(directory: Path, repo: str, private: bool, base: str | None, dry_run: bool) -> None:
-    """Send a trained model with its card to the Hugging Face Hub."""
+@click.option("--gated", type=click.Choice(["auto", "manual"]), help="Of a dataset: who wants it must ask first.")
+@click.option("--revision", default="main", show_default=True, help="Of a dataset: the branch to send it to.")
+@click.option("--tag", is_flag=True, help="Of a dataset: tag the commit with dataset.version.")
+@click.option(
+    "--exclude-unpublishable",
+    "exclude",
+    is_flag=True,
+    help="Of a dataset: leave out the rows of sources that may not be published.",
+)
+@click.option("--base", metavar="OWNER/NAME", help="Of an adapter: the repository of the model it belongs to.")
+def publish(
+    build_dir: Path | None,
+    directory: Path | None,
+    repo: str,
+    private: bool,
+    dry_run: bool,
+    gated: str | None,
+    revision: str,
+    tag: bool,
+    exclude: bool,
+    base: str | None,
+) -> None:
+    """Send the dataset of BUILD, or a trained model, to the Hugging Face Hub in one commit.
+
+    Of a dataset only files whose bytes differ are sent; old shards go in the same commit.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
+    if (build_dir is None) == (directory is None):
+        raise click.UsageError("name a BUILD, or a stage's directory with --model")
+    if build_dir is None and (gated or tag or exclude or revision != "main"):
+        raise click.UsageError("--gated, --revision, --tag and --exclude-unpublishable are for datasets")
+    if build_dir is not None:
+        if base:
+            raise click.UsageError("--base is for models")
+        _publish_dataset(build_dir, (repo, revision, private, gated), tag, exclude, dry_run)
+    elif directory is not None:
+        _publish_model(directory, repo, private, base, dry_run)
+
+
+def _publish_dataset(
+    build_dir: Path, target: tuple[str, str, bool, str | None], tag: bool, exclude: bool, dry_run: bool
+) -> None:
+    with _stoppable("run the same command again: files that arrived are not sent twice"):
+        from pedcorpus.hub import Target
+        from pedcorpus.publishing import publish_dataset
+
+        publish_dataset(
+            build_dir,
+            Target(*target),
+            tag,
+            exclude,
+            dry_run,
+            lambda line: click.echo(line, err=line.startswith("warning:")),
+        )
+
+
+def _publish_model(directory: Path, repo: str, private: bool, base: str | None, dry_run: bool) -> None:
     from pedcorpus.hub import model_files, publish_model, size
 
     if dry_run:

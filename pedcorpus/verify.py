@@ -1,4 +1,6 @@
-"""Check a build from its files alone: hashes, schemas, evidence, splits, counts, masks.
+"""Check a build, or a published dataset, from its files alone: hashes, schemas, evidence, splits, counts, masks, licenses.
+
+A dataset without its build has no records: its quotes cannot be held against them, and that is reported.
 
 Rows are read first and leave what they say of their records, a few numbers each; then the records are streamed
 past that. So memory grows with the number of rows, not with their text.
@@ -7,6 +9,7 @@ past that. So memory grows with the number of rows, not with their text.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ from pedcorpus.errors import BuildDirError
 from pedcorpus.filters.dose import DoseFilter
 from pedcorpus.filters.number import NumberFilter
 from pedcorpus.filters.placeholder import PlaceholderFilter
+from pedcorpus.licenses import is_unknown
 from pedcorpus.plugins import Drop, Filter
 from pedcorpus.reasons import is_known
 from pedcorpus.records import (
@@ -30,19 +34,49 @@ from pedcorpus.records import (
     row_schema,
     rows_from_table,
 )
+from pedcorpus.review.decisions import unedited
 from pedcorpus.sources import hash_file
 from pedcorpus.splits import disease_key
 
 _MOST = 20
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def verify_build(root: Path) -> dict[str, Any]:
     """What was checked and what is wrong: ``checks`` name to count, ``faults`` a list of {check, where, detail}.
 
+    ``unchecked`` lists what could not be checked, with the reason.
+
     Raises:
         BuildDirError: ``root`` holds no finished build.
     """
-    return _Verifier(root).run()
+    open_build(root)
+    return _Verifier(str(root), root / "dataset", root).run()
+
+
+def verify(target: str, revision: str | None = None) -> dict[str, Any]:
+    """As `verify_build`, of a build, the folder of a dataset, or a dataset on the Hub (``OWNER/NAME``).
+
+    Raises:
+        BuildDirError: a folder that is neither build nor dataset.
+        HubError: the Hub does not give the dataset.
+    """
+    folder = Path(target)
+    if folder.is_dir():
+        manifest = folder / "manifest.json"
+        if manifest.exists() and "shards" in read_json(manifest):
+            return _Verifier(target, folder, None).run()
+        return verify_build(folder)
+    if not _HUB_ID.fullmatch(target):
+        raise BuildDirError(
+            f"no such folder: {target}", "name a build, the folder of a dataset, or OWNER/NAME on the Hub"
+        )
+    from pedcorpus.hub import fetch_dataset
+
+    found = fetch_dataset(target, revision)
+    if not (found / "manifest.json").exists():
+        raise BuildDirError(f"{target} has no manifest.json", "only datasets that pedcorpus published can be verified")
+    return _Verifier(target, found, None).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +86,7 @@ class _Claim:
     start: int
     end: int
     quote: bytes
+    length: int
     split: str
     task: str
     row: str
@@ -60,11 +95,16 @@ class _Claim:
 
 
 class _Verifier:
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.manifest = open_build(root)
+    """Checks ``dataset``, the folder, and with ``build`` what lies around it."""
+
+    def __init__(self, name: str, dataset: Path, build: Path | None) -> None:
+        self.name = name
+        self.dataset = dataset
+        self.build = build
+        self.shown = "dataset/" if build else ""
         self.checks: Counter[str] = Counter()
         self.faults: list[dict[str, str]] = []
+        self.unchecked: list[str] = []
         self.hidden: Counter[str] = Counter()
         self.claims: dict[str, list[_Claim]] = {}
         self.units: dict[str, set[str]] = {}
@@ -72,19 +112,28 @@ class _Verifier:
     def run(self) -> dict[str, Any]:
         """All checks."""
         try:
-            dataset = read_json(self.root / "dataset" / "manifest.json")
+            dataset = read_json(self.dataset / "manifest.json")
         except BuildDirError as error:
-            self.fault("files", "dataset/manifest.json", error.message)
+            self.fault("files", f"{self.shown}manifest.json", error.message)
         else:
-            self._invariants(dataset)
-            self._ledger()
+            self._sums(dataset["stages"])
+            self._counts(dataset)
             self._files(dataset)
             self._shards(dataset)
-            self._records()
+            if self.build:
+                manifest = read_json(self.build / "manifest.json")
+                self._manifests(manifest, dataset)
+                self._ledger(self.build, manifest)
+                self._records(self.build, manifest)
+            else:
+                self._licenses(dataset)
+                self._lengths()
+                self.unchecked.append("evidence quotes, and splits by section: the records are in the build alone")
             self._leaks()
         for check, count in self.hidden.items():
             self.faults.append({"check": check, "where": "", "detail": f"and {count} more"})
-        return {"build": str(self.root), "checks": dict(sorted(self.checks.items())), "faults": self.faults}
+        found = {"build": self.name, "checks": dict(sorted(self.checks.items())), "faults": self.faults}
+        return {**found, "unchecked": self.unchecked}
 
     def fault(self, check: str, where: str, detail: str) -> None:
         """Note a fault; beyond the first of a check only their number."""
@@ -95,8 +144,7 @@ class _Verifier:
 
     # --- counts ---
 
-    def _invariants(self, dataset: dict[str, Any]) -> None:
-        stages = self.manifest["stages"]
+    def _sums(self, stages: list[dict[str, Any]]) -> None:
         for stage in stages:
             self.checks["invariants"] += 1
             rejected = sum(stage["rejected"].values())
@@ -105,16 +153,24 @@ class _Verifier:
             for reason in stage["rejected"]:
                 if not is_known(reason):
                     self.fault("invariants", stage["name"], f"unknown reason {reason}")
+
+    def _counts(self, dataset: dict[str, Any]) -> None:
+        stages = dataset["stages"]
         rows = sum(sum(by_split.values()) for by_split in dataset["rows"].values())
+        rows += sum(dataset.get("excluded", {}).values())
         if stages and stages[-1]["kept"] != rows:
             self.fault("invariants", "dataset", f"{stages[-1]['kept']} rows kept, {rows} in the dataset")
+
+    def _manifests(self, manifest: dict[str, Any], dataset: dict[str, Any]) -> None:
+        if manifest["stages"] != dataset["stages"]:
+            self._sums(manifest["stages"])
         for name in ("stages", "rows", "sources", "config_sha256", "seed"):
-            if self.manifest.get(name) != dataset.get(name):
+            if manifest.get(name) != dataset.get(name):
                 self.fault("invariants", "manifest.json", f"{name} differs from dataset/manifest.json")
 
-    def _ledger(self) -> None:
-        for stage in self.manifest["stages"]:
-            path = self.root / "rejects" / f"{stage['name']}.parquet"
+    def _ledger(self, build: Path, manifest: dict[str, Any]) -> None:
+        for stage in manifest["stages"]:
+            path = build / "rejects" / f"{stage['name']}.parquet"
             wanted = stage["rejected"]
             if not path.exists():
                 if wanted:
@@ -127,9 +183,32 @@ class _Verifier:
             if counts != Counter(wanted):
                 self.fault("ledger", f"rejects/{path.name}", f"holds {dict(counts)}, the manifest says {wanted}")
 
+    def _licenses(self, dataset: dict[str, Any]) -> None:
+        """Rows that were passed on though their source forbids it."""
+        rows: Counter[str] = Counter()
+        for shard in dataset["shards"]:
+            path = self.dataset / shard
+            if path.exists():
+                for table in read_batches(path, ["source_id"]):
+                    rows.update(table.column("source_id").to_pylist())
+        for source in dataset["sources"]:
+            self.checks["licenses"] += 1
+            why = "not publishable" if not source["publishable"] else "of unknown license" if is_unknown(source["license"]) else ""  # fmt: skip
+            if why and rows[source["id"]]:
+                self.fault("license", source["id"], f"{rows[source['id']]} rows of a source that is {why}")
+
+    def _lengths(self) -> None:
+        """Without records, a span can at least be as long as its quote."""
+        for claims in self.claims.values():
+            for claim in claims:
+                if claim.end - claim.start != claim.length or claim.start < 0:
+                    self.fault(
+                        "evidence", claim.row, f"the span [{claim.start}:{claim.end}] is not as long as its quote"
+                    )
+
     def _batches(self, path: Path, schema: Any, columns: list[str] | None = None) -> Any:
         """The tables of a file that has ``schema``; a fault where it is damaged or has another."""
-        name = path.relative_to(self.root).as_posix()
+        name = path.relative_to(self.build or self.dataset).as_posix()
         try:
             if stored_schema(path).equals(schema):
                 yield from read_batches(path, columns)
@@ -141,23 +220,26 @@ class _Verifier:
     # --- the dataset ---
 
     def _files(self, dataset: dict[str, Any]) -> None:
-        """Files of the dataset that no manifest names, and a card that is not there."""
-        known = {*dataset["shards"], "README.md", "manifest.json"}
-        for path in sorted((self.root / "dataset").rglob("*")):
-            name = path.relative_to(self.root / "dataset").as_posix()
-            if path.is_file() and name not in known:
-                self.fault("files", f"dataset/{name}", "no part of this dataset")
-        card = self.root / "dataset" / "README.md"
-        if not card.exists():
-            self.fault("files", "dataset/README.md", "missing")
-        elif hash_file(card) != dataset["card_sha256"]:
-            self.fault("hash", "dataset/README.md", "the bytes are not those of the manifest")
+        """Files of the dataset that no manifest names, and papers that are missing or changed."""
+        known = {*dataset["shards"], *dataset.get("files", {}), "manifest.json"}
+        for path in sorted((self.dataset).rglob("*")):
+            name = path.relative_to(self.dataset).as_posix()
+            if (path.is_file() or path.is_symlink()) and name not in known:
+                self.fault("files", f"{self.shown}{name}", "no part of this dataset")
+        for name, about in dataset.get("files", {}).items():
+            path = self.dataset / name
+            if not path.exists():
+                self.fault("files", f"{self.shown}{name}", "missing")
+                continue
+            self.checks["hash"] += 1
+            if hash_file(path) != about["sha256"]:
+                self.fault("hash", f"{self.shown}{name}", "the bytes are not those of the manifest")
 
     def _shards(self, dataset: dict[str, Any]) -> None:
         counts: dict[str, Counter[str]] = {}
         ids: set[str] = set()
         for shard, about in dataset["shards"].items():
-            path = self.root / "dataset" / shard
+            path = self.dataset / shard
             if not path.exists():
                 self.fault("hash", shard, "missing")
                 continue
@@ -176,7 +258,7 @@ class _Verifier:
         for task, by_split in dataset["rows"].items():
             held = dict(counts.get(task, Counter()))
             if held != by_split:
-                self.fault("invariants", f"dataset/data/{task}", f"holds {held}, the manifest says {by_split}")
+                self.fault("invariants", f"{self.shown}data/{task}", f"holds {held}, the manifest says {by_split}")
 
     def _row(self, row: Row, task: str, split: str, shard: str) -> None:
         where = f"{shard} {row.id}"
@@ -189,12 +271,13 @@ class _Verifier:
             self.units.setdefault(f"disease {disease_key(row.disease)}", set()).add(split)
         for number, item in enumerate(row.evidence):
             self.checks["evidence"] += 1
-            claim = _Claim(item.start, item.end, _hash(item.quote), split, task, row.id, bool(row.disease), number == 0)
+            quote = (_hash(item.quote), len(item.quote))
+            claim = _Claim(item.start, item.end, *quote, split, task, row.id, bool(row.disease), number == 0)
             self.claims.setdefault(item.record_id, []).append(claim)
         if task in INSTRUCTION_TASKS:
             if not row.messages or row.messages[-1].role != "assistant":
                 self.fault("rows", where, "the last message is not the assistant's")
-            if row_id(task, row.source_id, [message.content for message in row.messages]) != row.id:
+            if row_id(task, row.source_id, [message.content for message in unedited(row).messages]) != row.id:
                 self.fault("rows", where, "the id is not the hash of the row")
         checks: list[Filter] = [DoseFilter(), PlaceholderFilter()]
         if task != "cpt" or row.provenance.generator != "instruction":  # there the text holds the question as well
@@ -210,16 +293,16 @@ class _Verifier:
 
     # --- records ---
 
-    def _records(self) -> None:
+    def _records(self, build: Path, manifest: dict[str, Any]) -> None:
         columns = ["id", "text", "era", "document_id", "section_path"]
         count = 0
-        for path in sorted((self.root / "records").glob("*.parquet")):
+        for path in sorted((build / "records").glob("*.parquet")):
             for table in self._batches(path, record_schema(), columns):
                 count += table.num_rows
                 for record in table.to_pylist():
                     self._claims(record)
         self.checks["records"] = count
-        wanted = self.manifest["stages"][0]["kept"] if self.manifest["stages"] else count
+        wanted = manifest["stages"][0]["kept"] if manifest["stages"] else count
         if count != wanted:
             self.fault("records", "records/", f"{count} records, the manifest says {wanted}")
         for record_id, claims in self.claims.items():
@@ -264,5 +347,6 @@ def format_findings(found: dict[str, Any]) -> str:
     faults = found["faults"]
     lines = [f"{found['build']}: {len(faults)} faults" if faults else f"{found['build']}: nothing wrong"]
     lines += [f"  checked {name:<12} {count:>9,}" for name, count in found["checks"].items()]
+    lines += [f"  not checked  {what}" for what in found["unchecked"]]
     lines += [f"  FAULT {item['check']}: {item['where']}: {item['detail']}" for item in faults]
     return "\n".join(lines)

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pedcorpus.config import load_config
-from pedcorpus.pipeline import BuildResult, build
+from pedcorpus.pipeline import build
+from pedcorpus.run import BuildResult
 from pedcorpus.sources import SourceFile, SourceInfo, hash_file
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,7 +1,8 @@
 """A double of the Hugging Face Hub for the real clients: repositories in memory, over real HTTP on the loopback.
 
-It serves what huggingface_hub and datasets ask of the Hub for creating a repository, uploading (regular and LFS),
-listing and downloading. Xet is not spoken: run clients with ``HF_HUB_DISABLE_XET=1``.
+It serves what huggingface_hub and datasets ask of the Hub for creating a repository, its settings, uploading (regular
+and LFS), branches, tags, listing and downloading. A commit keeps the files of its moment, so a tag or a branch shows
+what it was given. Xet is not spoken: run clients with ``HF_HUB_DISABLE_XET=1``.
 """
 
 from __future__ import annotations
@@ -18,58 +19,86 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.hub_answers import blob_id, card_errors, entry, is_lfs, tree
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit: its message, and every file there was then."""
+
+    sha: str
+    message: str
+    files: dict[str, bytes]
+
 
 @dataclass
 class Repo:
-    """Files of one repository, and the message of each commit."""
+    """One repository: commits by hash, branches and tags as names of commits. It begins with a commit of the Hub's own."""
 
     kind: str
     name: str
     private: bool = False
-    files: dict[str, bytes] = field(default_factory=dict)
-    commits: list[str] = field(default_factory=list)
+    gated: str | bool = False
+    history: dict[str, Commit] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.add("main", "initial commit", {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"})
+
+    def add(self, branch: str, message: str, files: dict[str, bytes]) -> Commit:
+        """A commit on top of a branch."""
+        parent = self.branches.get(branch, "")
+        sha = hashlib.sha1(f"{self.name}\0{parent}\0{len(self.history)}\0{message}".encode()).hexdigest()
+        self.history[sha] = Commit(sha, message, files)
+        self.branches[branch] = sha
+        return self.history[sha]
+
+    def at(self, revision: str) -> Commit | None:
+        """The commit of a branch, a tag or a hash."""
+        sha = self.branches.get(revision) or self.tags.get(revision) or revision
+        return self.history.get(sha)
 
     @property
-    def sha(self) -> str:
-        """The newest commit."""
-        return hashlib.sha1(f"{self.name}{len(self.commits)}".encode()).hexdigest()
+    def files(self) -> dict[str, bytes]:
+        """What somebody has put on the main branch."""
+        held = self.history[self.branches["main"]].files
+        return {name: content for name, content in held.items() if name != ".gitattributes"}
+
+    @property
+    def commits(self) -> list[str]:
+        """The messages of all commits but the Hub's own, oldest first."""
+        return [commit.message for commit in self.history.values()][1:]
 
 
 @dataclass
 class Hub:
-    """What the server holds. ``fail`` maps a part of a path to statuses that its next requests get."""
+    """What the server holds. ``fail`` maps a part of a path to what its next requests get.
+
+    That is a status, 0 for a cut line, -1 for no answer at all, -2 for a line that is cut when the work is done, or 200
+    for the answer as it should be. ``sent`` lists the objects that were uploaded.
+    """
 
     url: str = ""
     repos: dict[tuple[str, str], Repo] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
     fail: dict[str, list[int]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     token: str = "hf_double"
+    lock: Any = field(default_factory=threading.Lock)
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 _REPO = re.compile(r"^/api/(models|datasets)/([\w.-]+/[\w.-]+)(?:/(.*))?$")
-_LFS = re.compile(r"^/(?:(datasets)/)?([\w.-]+/[\w.-]+)\.git/info/lfs/objects/batch$")
+_LFS = re.compile(r"^/(?:(datasets)/)?([\w.-]+/[\w.-]+)\.git/info/lfs/(objects/batch|verify)$")
 _RESOLVE = re.compile(r"^/(?:(datasets)/)?([\w.-]+/[\w.-]+)/resolve/([^/]+)/(.+)$")
-
-
-def _oid(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def _entry(path: str, content: bytes) -> dict[str, Any]:
-    entry: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": _oid(content)}
-    if _is_lfs(path):
-        entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
-    return entry
-
-
-def _is_lfs(path: str) -> bool:
-    return path.endswith((".parquet", ".safetensors", ".png"))
 
 
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        silent = False
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
@@ -78,6 +107,10 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
         def send(self, status: int, value: Any = None, headers: dict[str, str] | None = None) -> None:
+            if self.silent:
+                self.close_connection = True
+                self.connection.close()
+                return
             content = value if isinstance(value, bytes) else json.dumps(value if value is not None else {}).encode()
             self.send_response(status)
             for name, text in (headers or {}).items():
@@ -91,99 +124,174 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.send(404, {"error": code}, {"X-Error-Code": code})
 
         def failing(self) -> bool:
-            hub.requests.append(f"{self.command} {self.path}")
-            for part, statuses in hub.fail.items():
-                if part in self.path and statuses:
-                    status = statuses.pop(0)
-                    self.body()
-                    if status == 0:  # the line is cut
-                        self.close_connection = True
-                        self.connection.close()
-                    else:
-                        self.send(status, {"error": f"status {status}"})
-                    return True
-            return False
+            with hub.lock:
+                hub.requests.append(f"{self.command} {self.path}")
+                found = next((statuses for part, statuses in hub.fail.items() if part in self.path and statuses), None)
+                status = 200 if found is None else found.pop(0)
+            self.silent = status == -2
+            if status in (200, -2):
+                return False
+            self.body()
+            if status == -1:
+                hub.done.wait()
+            if status <= 0:  # the line is cut
+                self.close_connection = True
+                self.connection.close()
+            else:
+                self.send(status, {"error": f"status {status}"})
+            return True
+
+        def known(self) -> bool:
+            return bool(self.headers.get("Authorization") == f"Bearer {hub.token}")
 
         def repo(self, kind: str, name: str) -> Repo | None:
-            return hub.repos.get((kind, name))
+            """The repository, where whoever asks may know of it."""
+            found = hub.repos.get((kind, name))
+            return found if found is None or not found.private or self.known() else None
 
         def do_POST(self) -> None:
             if self.failing():
                 return
-            path = unquote(urlsplit(self.path).path)
+            path = urlsplit(self.path).path
             content = self.body()
-            if self.headers.get("Authorization") != f"Bearer {hub.token}":
-                return self.send(401, {"error": "Invalid credentials"})
-            if path == "/api/repos/create":
-                asked = json.loads(content)
-                kind = "datasets" if asked.get("type") == "dataset" else "models"
-                name = f"{asked.get('organization') or 'me'}/{asked['name']}"
-                url = f"{hub.url}/{'datasets/' if kind == 'datasets' else ''}{name}"
-                if (kind, name) in hub.repos:
-                    return self.send(409, {"error": "exists", "url": url})
-                private = asked.get("visibility") == "private" or bool(asked.get("private"))
-                hub.repos[kind, name] = Repo(kind, name, private)
-                return self.send(200, {"url": url, "name": name, "id": name})
             if path == "/api/validate-yaml":
-                return self.send(200, {"errors": [], "warnings": []})
+                errors = [{"message": error} for error in card_errors(json.loads(content)["content"])]
+                return self.send(400 if errors else 200, {"errors": errors, "warnings": []})
+            if not self.known():
+                return self.send(
+                    401, {"error": "Invalid credentials"},
+                    {"X-Error-Message": "Invalid credentials in Authorization header"},
+                )  # fmt: skip
+            if path == "/api/repos/create":
+                return self.create(json.loads(content))
             if match := _LFS.match(path):
-                return self.lfs(json.loads(content))
+                return self.lfs(match, json.loads(content))
             match = _REPO.match(path)
             repo = self.repo(match[1], match[2]) if match else None
             if match is None or repo is None:
                 return self.missing("RepoNotFound")
-            rest = match[3] or ""
-            if rest.startswith("preupload/"):
+            verb, _, rest = (match[3] or "").partition("/")
+            name = unquote(rest)
+            if verb == "branch":
+                started = repo.at(json.loads(content).get("startingPoint") or "main")
+                return self.name_commit(repo.branches, name, started)
+            if verb == "tag":
+                return self.name_commit(repo.tags, json.loads(content)["tag"], repo.at(name))
+            at = repo.at(name)
+            if at is None:
+                return self.missing("RevisionNotFound")
+            if verb == "preupload":
                 files = [
                     {
                         "path": item["path"],
-                        "uploadMode": "lfs" if _is_lfs(item["path"]) else "regular",
+                        "uploadMode": "lfs" if is_lfs(item["path"]) else "regular",
                         "shouldIgnore": False,
-                        "oid": _oid(repo.files[item["path"]]) if item["path"] in repo.files else None,
+                        "oid": entry(item["path"], at.files[item["path"]])["oid"] if item["path"] in at.files else None,
                     }
                     for item in json.loads(content)["files"]
                 ]
                 return self.send(200, {"files": files})
-            if rest.startswith("commit/"):
-                return self.commit(repo, content)
-            if rest.startswith("paths-info/"):
+            if verb == "commit":
+                return self.commit(repo, name, at, content)
+            if verb == "paths-info":
                 asked = parse_qs(content.decode()).get("paths", []) if b"=" in content else json.loads(content)["paths"]
-                return self.send(200, [_entry(name, repo.files[name]) for name in asked if name in repo.files])
+                found = [entry(path, at.files[path]) for path in asked if path in at.files]
+                found += [item for path in asked for item in tree(at.files, "", True)
+                          if item["type"] == "directory" and item["path"] == path]  # fmt: skip
+                return self.send(200, found)
             return self.missing("EntryNotFound")
 
-        def lfs(self, asked: dict[str, Any]) -> None:
+        def create(self, asked: dict[str, Any]) -> None:
+            kind = "datasets" if asked.get("type") == "dataset" else "models"
+            name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+            url = f"{hub.url}/{'datasets/' if kind == 'datasets' else ''}{name}"
+            if (kind, name) in hub.repos:
+                return self.send(409, {"error": "exists", "url": url})
+            private = asked.get("visibility") == "private" or bool(asked.get("private"))
+            hub.repos[kind, name] = Repo(kind, name, private)
+            return self.send(200, {"url": url, "name": name, "id": name})
+
+        def name_commit(self, names: dict[str, str], name: str, commit: Commit | None) -> None:
+            """Give a commit the name of a branch or tag; a name is given once."""
+            if commit is None:
+                return self.missing("RevisionNotFound")
+            if name in names:
+                return self.send(409, {"error": f"Reference already exists: {name}"})
+            names[name] = commit.sha
+            return self.send(201)
+
+        def lfs(self, match: re.Match[str], asked: dict[str, Any]) -> None:
+            if match[3] == "verify":
+                return self.send(200 if len(hub.objects.get(asked["oid"], b"")) == asked["size"] else 404)
+            base = f"{hub.url}/{'datasets/' if match[1] else ''}{match[2]}.git/info/lfs/verify"
             objects = []
             for item in asked["objects"]:
                 about: dict[str, Any] = {"oid": item["oid"], "size": item["size"]}
                 if item["oid"] not in hub.objects:
-                    about["actions"] = {"upload": {"href": f"{hub.url}/lfs/{item['oid']}"}}
+                    upload = {"href": f"{hub.url}/upload/{item['oid']}"}
+                    about["actions"] = {"upload": upload, "verify": {"href": base}}
                 objects.append(about)
-            self.send(200, {"transfer": "basic", "objects": objects})
+            return self.send(200, {"transfer": "basic", "objects": objects})
 
-        def commit(self, repo: Repo, content: bytes) -> None:
+        def commit(self, repo: Repo, branch: str, at: Commit, content: bytes) -> None:
             lines = [json.loads(line) for line in content.splitlines() if line.strip()]
             header = next(line["value"] for line in lines if line["key"] == "header")
+            if branch not in repo.branches:
+                return self.missing("RevisionNotFound")
+            if header.get("parentCommit") not in (None, at.sha):
+                return self.send(412, {"error": "A commit has happened since. Please refresh and try again."})
+            files = dict(at.files)
             for line in lines:
                 value = line["value"]
                 if line["key"] == "file":
-                    repo.files[value["path"]] = base64.b64decode(value["content"])
+                    files[value["path"]] = base64.b64decode(value["content"])
                 elif line["key"] == "lfsFile":
-                    repo.files[value["path"]] = hub.objects[value["oid"]]
+                    if value["oid"] not in hub.objects:
+                        return self.send(400, {"error": "LFS object was never uploaded"})
+                    files[value["path"]] = hub.objects[value["oid"]]
                 elif line["key"] == "deletedFile":
-                    repo.files.pop(value["path"], None)
+                    if files.pop(value["path"], None) is None:
+                        return self.missing("EntryNotFound")
                 elif line["key"] == "deletedFolder":
-                    for name in [name for name in repo.files if name.startswith(value["path"])]:
-                        del repo.files[name]
-            repo.commits.append(header["summary"])
-            url = f"{hub.url}/{repo.name}/commit/{repo.sha}"
-            self.send(200, {"success": True, "commitOid": repo.sha, "commitUrl": url, "hookOutput": ""})
+                    files = {name: held for name, held in files.items() if not name.startswith(value["path"])}
+            made = repo.add(branch, header["summary"], files)
+            url = f"{hub.url}/{'datasets/' if repo.kind == 'datasets' else ''}{repo.name}/commit/{made.sha}"
+            return self.send(200, {"success": True, "commitOid": made.sha, "commitUrl": url, "hookOutput": ""})
 
         def do_PUT(self) -> None:
             if self.failing():
                 return
             content = self.body()
-            hub.objects[hashlib.sha256(content).hexdigest()] = content
-            self.send(200)
+            path = urlsplit(self.path).path
+            if path.startswith("/upload/"):
+                oid = hashlib.sha256(content).hexdigest()
+                if path != f"/upload/{oid}":
+                    return self.send(400, {"error": "the bytes are not those announced"})
+                with hub.lock:
+                    hub.objects[oid] = content
+                    hub.sent.append(oid)
+                return self.send(200)
+            match = _REPO.match(path)
+            repo = self.repo(match[1], match[2]) if match and self.known() else None
+            if match is None or repo is None or match[3] != "settings":
+                return self.missing("RepoNotFound")
+            asked = json.loads(content)
+            repo.gated = asked.get("gated", repo.gated)
+            repo.private = asked["visibility"] == "private" if "visibility" in asked else repo.private
+            return self.send(200, {"private": repo.private, "gated": repo.gated})
+
+        def do_DELETE(self) -> None:
+            if self.failing():
+                return
+            match = _REPO.match(urlsplit(self.path).path)
+            repo = self.repo(match[1], match[2]) if match and self.known() else None
+            if match is None or repo is None:
+                return self.missing("RepoNotFound")
+            verb, _, rest = (match[3] or "").partition("/")
+            names = {"tag": repo.tags, "branch": repo.branches}.get(verb, {})
+            if names.pop(unquote(rest), None) is None:
+                return self.missing("RevisionNotFound")
+            return self.send(200)
 
         def do_HEAD(self) -> None:
             self.do_GET()
@@ -192,31 +300,39 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if self.failing():
                 return
             parts = urlsplit(self.path)
-            path = unquote(parts.path)
-            if path == "/api/whoami-v2":
-                if self.headers.get("Authorization") != f"Bearer {hub.token}":
+            if parts.path == "/api/whoami-v2":
+                if not self.known():
                     return self.send(401, {"error": "Invalid credentials"})
                 return self.send(200, {"name": "me", "type": "user", "orgs": [], "auth": {"type": "access_token"}})
-            if match := _RESOLVE.match(path):
+            if match := _RESOLVE.match(parts.path):
                 return self.resolve(match)
-            match = _REPO.match(path)
+            match = _REPO.match(parts.path)
             repo = self.repo(match[1], match[2]) if match else None
             if match is None or repo is None:
                 return self.missing("RepoNotFound")
-            rest = match[3] or ""
-            if rest.startswith("tree/"):
-                folder = rest.split("/", 2)[2] if rest.count("/") > 1 else ""
-                inside = [name for name in sorted(repo.files) if name.startswith(f"{folder}/" if folder else "")]
-                if folder and not inside:
-                    return self.missing("EntryNotFound")
-                return self.send(200, [_entry(name, repo.files[name]) for name in inside])
-            if rest == "refs":
-                branch = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.sha}
-                return self.send(200, {"branches": [branch], "converts": [], "tags": []})
-            if rest == "" or rest.startswith("revision/"):
+            verb, _, rest = (match[3] or "").partition("/")
+            if verb == "refs":
+                kinds = {"branches": ("heads", repo.branches), "tags": ("tags", repo.tags)}
+                shown = {
+                    kind: [
+                        {"name": name, "ref": f"refs/{place}/{name}", "targetCommit": sha}
+                        for name, sha in names.items()
+                    ]
+                    for kind, (place, names) in kinds.items()
+                }
+                return self.send(200, {"converts": [], **shown})
+            revision, _, folder = rest.partition("/")
+            at = repo.at(unquote(revision) or "main")
+            if at is None:
+                return self.missing("RevisionNotFound")
+            if verb == "tree":
+                recursive = parse_qs(parts.query).get("recursive", ["false"])[0].lower() in ("true", "1")
+                found = tree(at.files, unquote(folder), recursive)
+                return self.send(200, found) if found or not folder else self.missing("EntryNotFound")
+            if verb in ("", "revision"):
                 about = {
-                    "id": repo.name, "sha": repo.sha, "private": repo.private, "tags": [], "downloads": 0, "likes": 0,
-                    "siblings": [{"rfilename": name} for name in sorted(repo.files)],
+                    "id": repo.name, "sha": at.sha, "private": repo.private, "gated": repo.gated, "tags": [],
+                    "downloads": 0, "likes": 0, "siblings": [{"rfilename": name} for name in sorted(at.files)],
                 }  # fmt: skip
                 return self.send(200, about)
             return self.missing("EntryNotFound")
@@ -225,17 +341,22 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             repo = self.repo(match[1] or "models", match[2])
             if repo is None:
                 return self.missing("RepoNotFound")
-            content = repo.files.get(match[4])
+            if repo.gated and not self.known():
+                return self.send(401, {"error": "gated"}, {"X-Error-Code": "GatedRepo"})
+            at, path = repo.at(unquote(match[3])), unquote(match[4])
+            if at is None:
+                return self.missing("RevisionNotFound")
+            content = at.files.get(path)
             if content is None:
                 return self.missing("EntryNotFound")
-            etag = hashlib.sha256(content).hexdigest() if _is_lfs(match[4]) else _oid(content)
-            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": repo.sha, "Accept-Ranges": "bytes"}
+            etag = hashlib.sha256(content).hexdigest() if is_lfs(path) else blob_id(content)
+            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": at.sha, "Accept-Ranges": "bytes"}
             wanted = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range") or "")
             if wanted:
                 start, end = int(wanted[1]), int(wanted[2] or len(content) - 1)
                 headers["Content-Range"] = f"bytes {start}-{min(end, len(content) - 1)}/{len(content)}"
                 return self.send(206, content[start : end + 1], headers)
-            self.send(200, content, headers)
+            return self.send(200, content, headers)
 
     return Handler
 
@@ -252,5 +373,6 @@ def hub_double() -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.done.set()
         server.shutdown()
         server.server_close()

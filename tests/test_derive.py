@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pedcorpus.derive import completion, derive, preference
-from pedcorpus.pipeline import BuildResult
 from pedcorpus.quantities import doses, missing
 from pedcorpus.records import Row, row_from_dict
+from pedcorpus.run import BuildResult
 from pedcorpus.splits import disease_key
 from pedcorpus.text import key
 from tests.builds import rows as built_rows
@@ -40,25 +40,31 @@ def pairs(item: Row, others: tuple[Row, ...] = (), seeds: int = 60) -> list[Row]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_completion_holds_question_and_answer_in_order(seed: int) -> None:
+def test_a_completion_holds_question_and_answer(seed: int) -> None:
     made = completion(care(), seed)
     assert made.task == "cpt" and made.messages == () and made.text is not None
-    assert QUESTION in made.text and ANSWER in made.text and made.text.index(QUESTION) < made.text.index(ANSWER)
+    assert made.text.count(QUESTION) == 1 and made.text.count(ANSWER) == 1
     assert made.evidence == care().evidence and made.disease == "水痘"
-    assert made.provenance.generator == "instruction" and made.provenance.prompt_id == "extractive/cpt@1.1"
+    assert made.provenance.generator == "instruction" and made.provenance.prompt_id == "extractive/cpt@1.2"
 
 
 def test_a_completion_of_a_talk_labels_its_turns_with_one_pair_of_speakers() -> None:
     talk = [("user", "孩子咳嗽。"), ("assistant", "几天了？"), ("user", "三天。"), ("assistant", "多喝水，明天复诊。")]
     seen = set()
-    for seed in range(20):
+    for seed in range(40):
         text = completion(row("", messages=talk), seed).text or ""
         lines = text.split("\n")
         labels = [line.split("：", 1)[0] for line in lines]
         assert [line.split("：", 1)[1] for line in lines] == [said for _, said in talk]
         assert labels[0] == labels[2] and labels[1] == labels[3]
         seen.add((labels[0], labels[1]))
-    assert seen == {("患儿家长", "儿科医生"), ("家长", "医生"), ("问", "答")}
+    assert seen == {("患儿家长", "儿科医生"), ("家长", "医生"), ("问", "答"), ("咨询者", "医师")}
+
+
+def test_an_english_row_is_completed_in_english() -> None:
+    english = row("Give plenty of water.", question="What helps a child with diarrhoea?", language="en-GB")
+    texts = [completion(english, seed).text or "" for seed in range(20)]
+    assert all(text.isascii() for text in texts) and len(set(texts)) >= 4
 
 
 def test_forms_of_completion_vary_with_seed_and_row() -> None:

@@ -12,8 +12,9 @@ import sys
 import tomllib
 import types
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from xml.etree import ElementTree
 
 import click
@@ -26,7 +27,6 @@ from pedcorpus.cli import EXPORT_FORMATS, main
 from pedcorpus.extractors import documents, exchanges, knowledge_graph
 from pedcorpus.extractors.rows import ROW_SUFFIXES
 from pedcorpus.manifests import BuildManifest, DatasetManifest
-from pedcorpus.pipeline import BuildResult
 from pedcorpus.reasons import REASONS
 from pedcorpus.records import (
     COMMON_COLUMNS,
@@ -40,6 +40,7 @@ from pedcorpus.records import (
     Reject,
     columns,
 )
+from pedcorpus.run import BuildResult
 from pedcorpus.sources import SourceFile, SourceInfo
 from pedcorpus.trace import find_trace, format_trace
 from tests.builds import records, rejects, rows
@@ -54,6 +55,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "sources.options": configs.SourceOptions,
     "[identity]": configs.IdentityConfig,
     "[generate]": configs.GenerateConfig,
+    "[llm]": configs.LlmConfig,
     "[deidentify]": configs.DeidentifyConfig,
     "[dedup]": configs.DedupConfig,
     "[decontaminate]": configs.DecontaminateConfig,
@@ -70,6 +72,9 @@ MADE_UP = {
     "dataset_info.json",
     "medkqa-train.jsonl",
     "page.png",
+    "llm-cache.sqlite",
+    "state/llm-cache.sqlite",
+    "reviews/NAME.jsonl",
     "pedcorpus_leaflet.py",
     "pedcorpus_warnings.py",
 }
@@ -394,12 +399,14 @@ def test_command_table() -> None:
 
 def type_name(annotation: Any) -> str:
     """What the docs call a type."""
-    plain = {str: "string", int: "integer", float: "number", bool: "true or false"}
+    plain = {str: "string", int: "integer", float: "number", bool: "true or false", Decimal: "number"}
     if annotation in plain:
         return plain[annotation]
     origin, args = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return type_name(next(arg for arg in args if arg is not type(None)))
+    if origin is Annotated:
+        return type_name(args[0])
     if origin is Literal:
         return ", ".join(f'`"{value}"`' for value in args)
     if origin is list:
@@ -541,7 +548,9 @@ def test_masks() -> None:
 
 def test_stages(sample_build: tuple[Path, BuildResult]) -> None:
     shown = [bare(cells[0]) for cells in tables(read("docs/how-it-works.md"))[0]]
-    assert shown == [stage["name"] for stage in sample_build[1].manifest["stages"]]
+    assert [name for name in shown if name not in ("judge", "review")] == [
+        stage["name"] for stage in sample_build[1].manifest["stages"]
+    ]
 
 
 # --- the data format --------------------------------------------------------------------------------
@@ -609,7 +618,7 @@ def test_manifests() -> None:
         {bare(cells[0]) for cells in table} for table in tables(section(read("docs/data-format.md"), "Manifests"))[:2]
     )
     assert build == set(BuildManifest.__annotations__)
-    assert build - {"dataset", "versions"} | dataset == set(DatasetManifest.__annotations__)
+    assert build - {"dataset"} | dataset == set(DatasetManifest.__annotations__)
 
 
 # --- plug-ins ---------------------------------------------------------------------------------------

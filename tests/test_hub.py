@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.hub import Hub, hub_double
+from tests.publishing import hub_environment, publish, run_code
 
 
 @pytest.fixture
@@ -35,25 +32,6 @@ def stage(tmp_path: Path) -> Path:
     )
     (folder / "tensorboard").mkdir()
     return folder
-
-
-def publish(hub: Hub, *arguments: object, token: str | None = None) -> subprocess.CompletedProcess[str]:
-    env = {
-        **os.environ,
-        "HF_ENDPOINT": hub.url,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0",
-        "HF_TOKEN": hub.token if token is None else token,
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "PYTHONPATH": str(ROOT),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "pedcorpus", "publish", *map(str, arguments)],
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_a_model_goes_up_in_one_commit_and_names_no_machine(hub: Hub, stage: Path, tmp_path: Path) -> None:
@@ -116,3 +94,62 @@ def test_a_wrong_token_and_an_unreachable_hub(hub: Hub, stage: Path) -> None:
     done = publish(gone, "--model", stage, "--repo", "me/ped", "--base", "me/b")
     assert done.returncode == 2
     assert "the connection failed" in done.stderr and "Traceback" not in done.stderr
+
+
+TAGS = """
+import json, sys
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+
+api, repo, seen = HfApi(), "me/tags", []
+api.create_repo(repo, repo_type="dataset")
+for text in ("one", "two"):
+    api.upload_file(path_or_fileobj=text.encode(), path_in_repo="a.txt", repo_id=repo, repo_type="dataset")
+    api.create_tag(repo, tag=text, repo_type="dataset")
+api.create_branch(repo, branch="draft", revision="one", repo_type="dataset")
+api.upload_file(path_or_fileobj=b"three", path_in_repo="a.txt", repo_id=repo, repo_type="dataset", revision="draft")
+for revision in ("main", "one", "two", "draft"):
+    seen.append(open(api.hf_hub_download(repo, "a.txt", repo_type="dataset", revision=revision)).read())
+for what, wanted in (
+    (lambda: api.create_tag(repo, tag="one", repo_type="dataset"), 409),
+    (lambda: api.create_tag(repo, tag="x", revision="nowhere", repo_type="dataset"), 404),
+    (lambda: api.create_commit(repo, [], commit_message="x", repo_type="dataset", revision="nowhere"), 404),
+    (lambda: api.dataset_info(repo, revision="nowhere"), 404),
+):
+    try:
+        what()
+        seen.append("passed")
+    except HfHubHTTPError as error:
+        seen.append(error.response.status_code)
+api.delete_tag(repo, tag="one", repo_type="dataset")
+seen.append(sorted(tag.name for tag in api.list_repo_refs(repo, repo_type="dataset").tags))
+print(json.dumps(seen))
+"""
+
+
+def test_the_double_keeps_tags_and_branches_apart(hub: Hub, tmp_path: Path) -> None:
+    seen = run_code(TAGS, {**hub_environment(hub), "HF_HOME": str(tmp_path)})
+    assert seen == ["two", "one", "two", "three", 409, 404, 404, 404, ["two"]]
+
+
+OLD_PARENT = """
+import json
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+api, repo = HfApi(), "me/parent"
+api.create_repo(repo, repo_type="dataset")
+first = api.dataset_info(repo).sha
+commit = lambda text: api.create_commit(
+    repo, [CommitOperationAdd("a.txt", text)], commit_message="x", repo_type="dataset", parent_commit=first
+)
+commit(b"one")
+try:
+    commit(b"two")
+except HfHubHTTPError as error:
+    print(json.dumps(error.response.status_code))
+"""
+
+
+def test_the_double_refuses_a_commit_upon_an_old_one(hub: Hub, tmp_path: Path) -> None:
+    assert run_code(OLD_PARENT, {**hub_environment(hub), "HF_HOME": str(tmp_path)}) == 412

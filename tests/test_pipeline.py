@@ -13,9 +13,10 @@ import pytest
 
 from pedcorpus.config import load_config
 from pedcorpus.errors import ConfigError
-from pedcorpus.pipeline import BuildResult, build
+from pedcorpus.pipeline import build
 from pedcorpus.quantities import doses
 from pedcorpus.records import DOSE_EVIDENCE_KINDS, INSTRUCTION_TASKS, TASKS, record_schema, reject_schema, row_schema
+from pedcorpus.run import BuildResult
 from pedcorpus.verify import verify_build
 from tests.builds import records, rejects, rows
 from tests.conftest import SAMPLE, Project

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from pedcorpus.config import load_config
-from pedcorpus.pipeline import BuildResult, build
+from pedcorpus.pipeline import build
+from pedcorpus.run import BuildResult
 from tests.builds import rejects
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "line"}

@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pedcorpus.verify import verify_build
+from pedcorpus.errors import BuildDirError
+from pedcorpus.verify import verify, verify_build
 from tests.builds import hashes
+from tests.conftest import Run
 
 
 @pytest.fixture
@@ -152,3 +154,43 @@ def test_historic_evidence(copy: Path) -> None:
             record["era"] = "historic"
     pq.write_table(pa.Table.from_pylist(records, schema=schema), path)
     assert any(check == "historic" for check, _ in faults(copy))
+
+
+# --- a dataset without its build ---
+
+
+def test_the_folder_of_a_dataset_is_checked_and_says_what_cannot_be(
+    sample_build: tuple[Path, object], run: Run
+) -> None:
+    done = run("verify", sample_build[0] / "dataset", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["faults"] == []
+    assert found["checks"]["rows"] > 1000 and found["checks"]["licenses"] > 5
+    assert len(found["unchecked"]) == 1 and "evidence quotes" in found["unchecked"][0]
+    assert "not checked  evidence quotes" in run("verify", sample_build[0] / "dataset").stdout
+
+
+def test_what_can_be_wrong_in_a_dataset_alone(copy: Path) -> None:
+    folder = copy / "dataset"
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["sources"][0]["license"] = "unknown"
+    manifest["sources"][1]["publishable"] = False
+    manifest["stages"][-1]["kept"] += 1
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "README.md").write_text("changed", encoding="utf-8")
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    found = {(item["check"], item["where"]) for item in verify(str(folder))["faults"]}
+    assert ("license", manifest["sources"][0]["id"]) in found and ("license", manifest["sources"][1]["id"]) in found
+    assert {("hash", "README.md"), ("files", "notes.txt"), ("invariants", "dataset")} <= found
+
+
+@pytest.mark.parametrize("target", ["nowhere", "a/b/c", "/nowhere/at/all"])
+def test_a_target_that_is_nothing_is_told(target: str) -> None:
+    with pytest.raises(BuildDirError, match="no such folder"):
+        verify(target)
+
+
+def test_a_hub_id_is_fetched_and_an_offline_hub_is_told(run: Run) -> None:
+    done = run("verify", "somebody/no-such-dataset")
+    assert done.returncode == 2 and "cannot fetch somebody/no-such-dataset" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -112,7 +112,7 @@ class DoseFilter:
                 given = [quantity for quantity in doses(line) if quantity.unit != "剂"]
                 folded_line = reading(line)
                 words = _NO_CHILD.sub("", folded_line)
-                adults = [quantity.shown for quantity in given if _for_adults(quantity, folded_line)]
+                adults = [quantity.shown for quantity in given if for_adults(quantity, folded_line)]
                 grown += adults
                 if len(adults) == len(given):
                     continue
@@ -135,7 +135,7 @@ def _loose(line: str) -> Iterator[str]:
     yield from (quantity.shown for quantity in counted_out(line))
 
 
-def _for_adults(quantity: Quantity, folded: str) -> bool:
+def for_adults(quantity: Quantity, folded: str) -> bool:
     """Whether the last word before a dose that says whom it is for says adults, and no children beside them."""
     before = folded[: quantity.start]
     said = [match for match in _ADULTS.finditer(before) if not _CHILD_TOO.search(before[: match.start()])]

@@ -9,13 +9,13 @@ from pedcorpus.plugins import Drop, Keep
 from pedcorpus.records import Row
 
 _MACHINE = r"(?:AI|A\.I\.|人工智能|语言模型|大模型|机器人|智能[^，。！？\n]{0,6}(?:助手|助理|系统|程序|医生))"
-_PRODUCTS = (
+PRODUCTS = (
     r"(?:ChatGPT|GPT-?\d|OpenAI|Claude|Gemini|DeepSeek|文心一言|通义千问|讯飞星火|豆包|混元|智谱清言|华佗GPT|[Kk]imi)"
 )
 _CLAIM = re.compile(
     rf"我(?:是|叫|名叫)(?!不是)[^，。！？?\n\"“”]{{0,16}}?(?:{_MACHINE}|(?<![生师任授士的])助手)"
     rf"|我(?:叫|名叫)[^，。！？?\n]{{1,10}}[，,][ ]?(?:是|一[个名款位])[^，。！？?\n]{{0,16}}?(?:{_MACHINE}|(?<![生师任授士的])助手)"
-    rf"|我(?:是|叫|名叫)[^，。！？?\n\"“”]{{0,6}}?{_PRODUCTS}|由[ ]?{_PRODUCTS}[ ]?(?:公司)?(?:开发|训练|研发|打造|创建)"
+    rf"|我(?:是|叫|名叫)[^，。！？?\n\"“”]{{0,6}}?{PRODUCTS}|由[ ]?{PRODUCTS}[ ]?(?:公司)?(?:开发|训练|研发|打造|创建)"
     rf"|作为(?:一[个名位款种])?[^，。！？\n的]{{0,8}}?{_MACHINE}(?:[^，。！？\n]{{0,8}})?[，, ]?[ ]?我"
     rf"|(?i:\bas an? (?:[a-z-]+ ){{0,3}}(?:AI|artificial intelligence|language model)\b|\bI(?:'m| am) (?:an? )?(?:[a-z-]+ ){{0,3}}(?:AI|language model|chatbot|ChatGPT)\b)"
 )

@@ -13,7 +13,7 @@ _FIGURE = re.compile(r"\d+(?:\.\d+)?")
 _OWN_FIGURE = re.compile(r"(?<![a-z0-9.])\d+(?:\.\d+)?(?!\.?\d)(?![a-z])")
 """A figure that is no part of a word such as CO2 or B12."""
 _LIST_MARK = re.compile(r"(?m)^\s*[（(]?\d{1,2}(?:[.．、](?!\d)|[)）])")
-_CITED = re.compile(r"^根据《[^》\n]{1,60}》(?:[（(][^）)\n]{1,20}[）)])?[：:]")
+CITED = re.compile(r"^根据《[^》\n]{1,60}》(?:[（(][^）)\n]{1,20}[）)])?[：:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class NumberFilter:
         if not lost and row.task not in ("cpt", "self_cognition"):
             known = {_plain(figure) for quote in held for figure in _FIGURE.findall(reading(quote))}
             for answer in row.answers():
-                said = reading(_LIST_MARK.sub("", _CITED.sub("", answer)))
+                said = reading(_LIST_MARK.sub("", CITED.sub("", answer)))
                 lost += [figure for figure in _OWN_FIGURE.findall(said) if _plain(figure) not in known]
         if lost:
             return Drop("grounding.number", "not in the evidence: " + ", ".join(dict.fromkeys(lost)))

@@ -65,11 +65,11 @@ class ExchangeGenerator:
             _, places = serialise_turns(record.turns)
         else:
             return
-        end = _trim(turns)
+        end = spoken_turns(turns)
         if end < 2:
             return
-        messages = [(turn.role, _fill(clean(turn.text).text, record, context)) for turn in turns[:end]]
-        task = _forced_task(record) or task_of(turns[:end])
+        messages = [(turn.role, fill_placeholders(clean(turn.text).text, record, context)) for turn in turns[:end]]
+        task = forced_task(record) or task_of(turns[:end])
         if task not in context.tasks:
             return
         evidence = [
@@ -93,7 +93,7 @@ def _inner(text: str, start: int, end: int) -> tuple[int, int, str]:
     return start, end, text[start:end]
 
 
-def _trim(turns: Sequence[Turn]) -> int:
+def spoken_turns(turns: Sequence[Turn]) -> int:
     """How many turns to keep: a closing exchange of thanks and a dangling question are left off."""
     end = len(turns)
     while end and turns[end - 1].role != "assistant":
@@ -109,7 +109,7 @@ def _trim(turns: Sequence[Turn]) -> int:
     return end
 
 
-def _fill(text: str, record: RawRecord, context: GenerateContext) -> str:
+def fill_placeholders(text: str, record: RawRecord, context: GenerateContext) -> str:
     """Placeholders of self-cognition rows filled from the config; unknown ones stay and are refused later."""
     if record.source_kind != "self_cognition":
         return text
@@ -117,7 +117,8 @@ def _fill(text: str, record: RawRecord, context: GenerateContext) -> str:
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: fills.get(match[1], match[0]), text)
 
 
-def _forced_task(record: RawRecord) -> str | None:
+def forced_task(record: RawRecord) -> str | None:
+    """The task that the source's kind or its ``options.task`` says, whatever is asked."""
     if record.source_kind in ("general", "safety", "self_cognition"):
         return record.source_kind
     task = record.extras().get("task")

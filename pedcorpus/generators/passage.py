@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pedcorpus.editions import edition_of
 from pedcorpus.records import Evidence, Message, Provenance, RawRecord, Reject, Row, as_json, row_id
@@ -33,14 +34,10 @@ class Passage:
     def __init__(self, record: RawRecord) -> None:
         self.record = record
         self.clean: Clean = clean(record.text)
-        extra = record.extras()
-        self._page_starts: list[tuple[int, int]] = [
-            (int(page), int(offset)) for page, offset in extra.get("page_starts", [])
-        ]
-        self._seams: list[int] = [int(offset) for offset in extra.get("seams", [])]
+        self._extra = record.extras()
         self.tables: list[tuple[int, int]] = [
             (self.clean.clean_offset(int(start)), self.clean.clean_offset(int(end)))
-            for start, end in extra.get("tables", [])
+            for start, end in self._extra.get("tables", [])
         ]
 
     @property
@@ -61,22 +58,12 @@ class Passage:
     def evidence(self, start: int, end: int) -> Evidence:
         """The evidence behind ``text[start:end]``."""
         raw_start, raw_end = self.clean.raw_span(start, end)
-        page = self.record.page
-        for number, offset in self._page_starts:
-            if offset <= raw_start:
-                page = number
+        page = page_at(self.record, raw_start, self._extra)
         return Evidence(self.record.id, page, raw_start, raw_end, self.record.text[raw_start:raw_end])
 
     def cut_quantity(self, start: int, end: int) -> str | None:
         """Where a page mark had cut a quantity inside ``text[start:end]``: the words around it."""
-        raw_start, raw_end = self.clean.raw_span(start, end)
-        text = self.record.text
-        for seam in self._seams:
-            if raw_start < seam < raw_end:
-                before, after = text[raw_start:seam].rstrip(), text[seam:raw_end].lstrip()
-                if (_RUN_END.search(before[-12:]) and _RUN_START.search(after)) or re.search(r"[/／(（~～]$", before):
-                    return f"{before[-12:]}|{after[:12]}"
-        return None
+        return quantity_cut_at(self.record, *self.clean.raw_span(start, end), self._extra)
 
     def shorten(self, start: int, end: int, most: int) -> int:
         """The end of the longest run of whole sentences from ``start`` within ``most`` characters.
@@ -92,6 +79,26 @@ class Passage:
             if self.text[start + stop - 1] not in "：:，,；;":
                 best = start + stop
         return best
+
+
+def page_at(record: RawRecord, offset: int, extra: Mapping[str, Any]) -> int | None:
+    """The page on which ``record.text[offset]`` stands; ``extra`` is ``record.extras()``, parsed once by the caller."""
+    page = record.page
+    for number, start in extra.get("page_starts", []):
+        if start <= offset:
+            page = int(number)
+    return page
+
+
+def quantity_cut_at(record: RawRecord, start: int, end: int, extra: Mapping[str, Any]) -> str | None:
+    """Where a page mark had cut a quantity inside ``record.text[start:end]``: the words around it."""
+    text = record.text
+    for seam in extra.get("seams", []):
+        if start < seam < end:
+            before, after = text[start:seam].rstrip(), text[seam:end].lstrip()
+            if (_RUN_END.search(before[-12:]) and _RUN_START.search(after)) or re.search(r"[/／(（~～]$", before):
+                return f"{before[-12:]}|{after[:12]}"
+    return None
 
 
 def make_row(

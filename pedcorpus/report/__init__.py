@@ -63,7 +63,7 @@ def report_data(root: Path) -> dict[str, Any]:
                 counts[_bin(len(_answer(task, row)))] += 1
                 if task == "dfpo":
                     pairs.append((len(row["chosen"][-1]["content"]), len(row["rejected"][-1]["content"])))
-                    worse[row["reason"] or ""] += 1
+                    worse[(row["reason"] or "").split(":")[0]] += 1
                 if len(held) < _SAMPLES and position % step == 0:
                     held.append(_sample(task, split, row))
                 position += 1
@@ -87,7 +87,30 @@ def report_data(root: Path) -> dict[str, Any]:
         "worse": worse.most_common(),
         "samples": [(task, samples[task]) for task in order if task in samples],
         "benchmarks": manifest["benchmarks"],
+        "made_with": dataset["made_with"],
+        "models": sorted({item["model"] for item in dataset["made_with"] if item["model"]}),
+        "calls": calls_made(root),
     }
+
+
+def calls_made(root: Path) -> dict[str, Any] | None:
+    """Calls, tokens and USD of all runs of a build by prompt; None where no model was asked.
+
+    Raises:
+        BuildDirError: the cache of replies cannot be read.
+    """
+    from pedcorpus.builddir import CACHE_NAME
+    from pedcorpus.llm.cache import Cache
+
+    path = root / "state" / CACHE_NAME
+    if not path.exists():
+        return None
+    with Cache(path, write=False) as cache:
+        lines = [
+            {"prompt": prompt, "calls": calls, "tokens_in": tokens_in, "tokens_out": tokens_out, "usd": cost}
+            for prompt, (calls, tokens_in, tokens_out, cost) in sorted(cache.spent_by_prompt().items())
+        ]
+        return {"lines": lines, "calls": sum(line["calls"] for line in lines), "usd": cache.spent()}
 
 
 def _funnel(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pedcorpus import plugins
-from pedcorpus.pipeline import BuildResult
 from pedcorpus.plugins import GenerateContext
 from pedcorpus.quantities import missing
 from pedcorpus.records import INSTRUCTION_TASKS, TASKS, RawRecord, Reject, Row, records_from_table
+from pedcorpus.run import BuildResult
 from pedcorpus.text import key
 from tests.making import ALL_TASKS
 

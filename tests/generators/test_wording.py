@@ -79,7 +79,8 @@ def forms() -> Iterator[tuple[str, str, frozenset[str]]]:
     }  # fmt: skip
     for part, sources in GRAPH["case"].items():
         yield from each(f"case.{part}", sources, given[part])
-    yield from each("cpt.pair", CPT["pair"], "question answer")
+    for language in ("zh", "en"):
+        yield from each(f"cpt.{language}", CPT[language]["pair"], "question answer")
     for rule in ("curt", "off_topic", "padded", "overconfident"):
         yield from each(f"dfpo.{rule}", DFPO[rule]["forms"], "question answer")
 
@@ -124,8 +125,7 @@ def test_a_form_cannot_reach_into_python() -> None:
         *[(SECTIONS["syndrome"][part], 3) for part in ("complaint", "ask", "reply", "reply_seen", "conclude", "treat")],
         (SECTIONS["general"]["questions"], 4),
         (SECTIONS["general"]["parts"], 3),
-        (CPT["pair"], 5),
-        (CPT["speakers"], 3),
+        *[(CPT[language][part], 3) for language in ("zh", "en") for part in ("pair", "speakers")],
         (DFPO["curt"]["forms"], 4),
         (DFPO["padded"]["forms"], 3),
         (DFPO["overconfident"]["forms"], 3),

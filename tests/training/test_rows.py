@@ -17,7 +17,7 @@ import pyarrow.parquet as pq  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 from pedcorpus.errors import BuildDirError, ConfigError  # noqa: E402
-from pedcorpus.pipeline import BuildResult  # noqa: E402
+from pedcorpus.run import BuildResult  # noqa: E402
 from pedcorpus.training import rows as rows_module  # noqa: E402
 from pedcorpus.training.masking import IGNORED, encode, encode_answer, encode_prompt, set_template  # noqa: E402
 from pedcorpus.training.recipe import RandomModel  # noqa: E402

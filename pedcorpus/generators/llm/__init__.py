@@ -1,0 +1,1 @@
+"""Generators that ask a model. What it answers is checked against the record before it becomes a row."""

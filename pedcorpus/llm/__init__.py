@@ -1,0 +1,1 @@
+"""Calls to OpenAI-compatible servers: prompts, requests, cache, budget, limiter, client."""

@@ -1,0 +1,303 @@
+"""What a text says of a drug, a dose or a doctor: whether it is denied, whose dose it is, whom it is for.
+
+`lost_denial` compares two wordings of one text; `dose_faults` and `denied_drugs` hold an answer to its quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pedcorpus.filters.dose import for_adults
+from pedcorpus.grounding import drug_places
+from pedcorpus.medical_names import DRUGS, Names, base, other_names, spelled
+from pedcorpus.quantities import Quantity, doses, reading
+
+# --- denials ----------------------------------------------------------------------------------------
+
+_DENY = re.compile(
+    r"(?<![能可要用该])不(?:要(?!紧)|能|应该?|宜|可以?|用|必|需要?|建议|推荐|得|该|适合|适宜|主张|提倡|许|准|给|去|服|打|再|[吃喝](?![饭奶不药]|东西)|喂|使用|考虑)"
+    r"(?!不|超过|超出|大于|高于|多于|低于|少于|小于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|除外|排除|自行缓|与|和|同|拖|犹豫)"
+    r"|别(?![的人名是处])|勿|禁(?!食|水|饮|忌[证症])|忌(?![证症食口])|慎|避免|无需|无须|没有?必要|(?<!不)停[用服止]"
+    r"|\b(?:not|don't|can't|cannot|never|avoid|without|contraindicated)\b(?! (?:exceed|more than|only))",
+    re.IGNORECASE,
+)
+"""Words that deny what comes after them."""
+_DENY_AFTER = re.compile(
+    r"禁|(?<!顾)忌(?![证症食口])|慎|(?<![能可要用该])不(?:宜|能|可|要|建议|推荐|应|得|用|适合|适用)(?!不|超过|超出|大于|高于|多于|低于|少于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|与|和|同)"
+    r"|勿|停用|\b(?:not|never|contraindicated|avoided)\b(?! (?:exceed|more than|only))",
+    re.IGNORECASE,
+)
+"""Words that deny what comes before them."""
+_ENDS = re.compile(
+    r"[就请则但而]|(?<!反)应|需|(?<![主重])要|可(?!能)|必须|除非|[的]?(?:患者|孩子|宝宝|病人)(?=[用服吃选改去看到])|者|(?<![同及])时|\b(?:but|please|should|then|if|who)\b",
+    re.IGNORECASE,
+)
+"""What ends the reach of a denial."""
+_CLAUSE = re.compile(r"[，,。；;！？!?\n]")
+_SENTENCE = re.compile(r"[。；;！？!?\n]")
+_REACH = 40
+_USES = re.compile(r"用|服|吃|喝|喂|给|选|注射|静[滴点推]|雾化|退热|治疗|\b(?:take|give|use|treat)", re.IGNORECASE)
+_CARE = (
+    r"医生|医师|大夫|doctor",
+    r"医院|就医|就诊|急诊|面诊|门诊|hospital|clinic|emergency",
+    r"复诊|复查|follow-up",
+    r"救护车|120|ambulance",
+)
+"""Words of care, by what they mean."""
+
+
+def _cut(text: str, start: int, end: int, border: re.Pattern[str]) -> tuple[int, int]:
+    """Where the clause or sentence around ``text[start:end]`` begins and ends."""
+    first = max((match.end() for match in border.finditer(text, 0, start)), default=0)
+    last = border.search(text, end)
+    return first, last.start() if last else len(text)
+
+
+def denied(text: str, start: int, end: int) -> bool:
+    """Whether the clause around ``text[start:end]`` denies it."""
+    first, last = _cut(text, start, end, _CLAUSE)
+    for match in _DENY.finditer(text, max(first, start - _REACH), start):
+        if not _ENDS.search(text, match.end(), start):
+            return True
+    after = _DENY_AFTER.search(text, end, min(last, end + _REACH))
+    return bool(after) and not re.search(
+        r"[者时]|过敏|效|发热|就|要(?!用)|请", text[end : after.start() if after else end]
+    )
+
+
+def _stances(text: str, places: Sequence[tuple[int, int]]) -> set[bool]:
+    return {denied(text, start, end) for start, end in places}
+
+
+def _places(text: str, pattern: str) -> list[tuple[int, int]]:
+    return [match.span() for match in re.finditer(pattern, text)]
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names are of one drug; a name that no list has may have lost or won characters at its front."""
+    mine, theirs = ({*other_names(name), *other_names(base(name))} for name in (one, other))
+    if not mine.isdisjoint(theirs):
+        return True
+    return not (one in DRUGS and other in DRUGS) and (one.endswith(other) or other.endswith(one))
+
+
+def lost_denial(before: str, after: str, names: Names, *, added: bool = True) -> str | None:
+    """The drug or word of care that one wording denies and the other does not.
+
+    ``added`` counts what only ``after`` says, a denial or its opposite, as well.
+    """
+    old, new = spelled(before), spelled(after)
+    told, said = drug_places(old, names), drug_places(new, names)
+    pairs = [
+        (name, [hit[:2] for hit in told if _same(hit[2], name)], [hit[:2] for hit in said if _same(hit[2], name)])
+        for name in dict.fromkeys(hit[2] for hit in told)
+    ]
+    pairs += [(word.split("|")[0], _places(old, word), _places(new, word)) for word in _CARE]
+    for name, mine, theirs in pairs:
+        if not mine or not theirs:
+            continue
+        had, has = _stances(old, mine), _stances(new, theirs)
+        if (True in had and True not in has) or (added and not has <= had):
+            return name
+    return None
+
+
+def denied_drugs(answer: str, quotes: Sequence[str], names: Names) -> list[str]:
+    """Drugs that ``answer`` lets one use, though every quote that names them forbids it."""
+    text = spelled(answer)
+    found = []
+    for start, end, name in drug_places(text, names):
+        first, last = _cut(text, start, end, _CLAUSE)
+        whole = text[slice(*_cut(text, start, end, _SENTENCE))]
+        if not _USES.search(text, first, last) or _DENY.search(whole) or _DENY_AFTER.search(whole):
+            continue
+        stances: set[bool] = set()
+        for quote in map(spelled, quotes):
+            stances |= _stances(quote, [hit[:2] for hit in drug_places(quote, names) if _same(hit[2], name)])
+        if stances == {True}:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+_FIGURE = r"(?:\d+(?:[-~至到]\d+)?|[一二两三四五六七八九十]+)"
+_OFTEN = re.compile(
+    rf"(?:每|一|1)?[天日]\d?[^,，。;；\d一二两三四五六七八九十]{{0,6}}(?P<some>{_FIGURE})次|(?P<times>{_FIGURE})次/[日天d]"
+    rf"|(?P<hours>{_FIGURE})个?(?:小时|h)(?:[一1]次|/次)|(?P<code>\b(?:qd|bid|tid|qid)\b)"
+)
+_MEDICINE = re.compile(r"[吃服喂喝用]|药|口服|注射")
+
+
+def new_frequency(text: str, told: Sequence[str]) -> str | None:
+    """How often ``text`` has medicine given, where nobody of ``told`` says so often."""
+    known = {found for item in told for found in _frequencies(reading(item)).values()}
+    folded = reading(text)
+    for (start, end), often in _frequencies(folded).items():
+        sentence = folded[slice(*_cut(folded, start, end, _SENTENCE))]
+        if often not in known and _MEDICINE.search(sentence):
+            return folded[start:end]
+    return None
+
+
+def _frequencies(folded: str) -> dict[tuple[int, int], str]:
+    found = {}
+    for match in _OFTEN.finditer(folded):
+        hours = f"{match['hours']}h" if match["hours"] else None
+        often = match["some"] or match["times"] or hours or str(_CODES[match["code"]])
+        found[match.span()] = "".join(_HAN.get(part, part) for part in often)
+    return found
+
+
+_CODES = {"qd": 1, "bid": 2, "tid": 3, "qid": 4}
+_HAN = {han: str(value) for value, han in enumerate("一二三四五六七八九", 1)} | {"两": "2"}
+
+
+def forbids(text: str, words: str) -> bool:
+    """Whether every clause of ``text`` that holds a part of ``words`` forbids it; both are compared folded."""
+    held = spelled(text)
+    places = _places(held, _blurred(spelled(words)))
+    return bool(places) and all(_forbidden(held, start, end) for start, end in places)
+
+
+def beside(text: str, drug: str, words: str, names: Names) -> bool | None:
+    """Whether ``words`` stand in ``text`` with ``drug`` as the nearest drug before them; None where no drug is named.
+
+    Where no drug stands before them, the first after them counts.
+    """
+    held, own, wanted = spelled(text), spelled(drug), spelled(words)
+    hits = [hit for hit in drug_places(held, names) if hit[2] != own]
+    hits = [hit for hit in hits if not any(s <= hit[0] and hit[1] <= e for s, e in _places(held, re.escape(own)))]
+    hits = sorted([*hits, *((start, end, own) for start, end in _places(held, re.escape(own)))])
+    if not hits:
+        return None
+    for start, end in _places(held, _blurred(wanted)):
+        before = [hit for hit in hits if hit[1] <= start]
+        if not before:
+            after = [hit for hit in hits if hit[0] >= end] or [hit for hit in hits if hit[0] >= start]
+            if after and after[0][2] == own:
+                return True
+            continue
+        group, edge = [before[-1][2]], before[-1][0]
+        for first, last, name in reversed(before[:-1]):
+            if not _LINK.fullmatch(held[last:edge]):
+                break
+            group.append(name)
+            edge = first
+        if own in group:
+            return True
+    return False
+
+
+def _blurred(words: str) -> str:
+    """A pattern of ``words`` whose marks of punctuation and dashes may be written otherwise."""
+    parts = re.findall(r"[\w%]+", words)
+    return r"[^\w%]{0,3}".join(map(re.escape, parts)) if parts else r"(?!)"
+
+
+def _forbidden(text: str, start: int, end: int) -> bool:
+    inner = _CLAUSE.split(text[start:end])
+    return denied(text, start, end) or any(_DENY.search(clause) for clause in inner)
+
+
+# --- doses ------------------------------------------------------------------------------------------
+
+_LINK = re.compile(r"[、,/(+]|或者?|和|及|与|以及|\)")
+_AFTER = ("", "的", "之")
+_BELOW = r"<|≤|小于|未满|不足|不满|不到|低于"
+_ABOVE = r">|≥|大于|超过|年满|满"
+_POPULATION = re.compile(
+    rf"(?P<head>{_BELOW}|{_ABOVE})?(?P<age>\d+(?:\.\d+)?(?:[-~]\d+)?(?:个?月|月龄|周?岁|周龄?|日龄))(?:龄)?(?P<tail>[以之]?[下内前]|[以之]?上)?"
+    r"|早产儿|新生儿|婴幼儿|(?<!新)婴儿"
+)
+_ADULT_AFTER = re.compile(r"[^,。;\d]{0,6}\((?:用于|供)?成人")
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A text as its doses are read, with its drugs."""
+
+    text: str
+    doses: list[Quantity]
+    drugs: list[tuple[int, int, str]]
+
+    def drugs_of(self, dose: Quantity) -> tuple[list[str], bool]:
+        """The drugs that a dose is of, and whether they stand in its sentence."""
+        before = [hit for hit in self.drugs if hit[1] <= dose.start]
+        first, _ = _cut(self.text, dose.start, dose.end, _CLAUSE)
+        if not before or before[-1][1] <= first:
+            next_hit = next((hit for hit in self.drugs if hit[0] >= dose.end), None)
+            if next_hit and self.text[dose.end : next_hit[0]] in _AFTER:
+                return [next_hit[2]], True
+        group: list[str] = []
+        edge = 0
+        for start, end, name in reversed(before):
+            if group and not _LINK.fullmatch(self.text[end:edge]):
+                break
+            group.append(name)
+            edge = start
+        near = bool(before) and not _SENTENCE.search(self.text, before[-1][1], dose.start)
+        return group, near
+
+    def is_denied(self, dose: Quantity) -> bool:
+        return denied(self.text, dose.start, dose.end)
+
+    def is_for_adults(self, dose: Quantity) -> bool:
+        return for_adults(dose, self.text) or bool(_ADULT_AFTER.match(self.text, dose.end))
+
+    def populations(self, dose: Quantity) -> tuple[set[str], set[str]]:
+        """Whom the sentence around a dose is for, and whom it forbids what it speaks of."""
+        first, last = _cut(self.text, dose.start, dose.end, re.compile(r"[。！？!?\n]"))
+        given: set[str] = set()
+        forbidden: set[str] = set()
+        for clause in _CLAUSE.split(self.text[first:last]):
+            for match in _POPULATION.finditer(clause):
+                (forbidden if _DENY.search(clause, match.end()) else given).add(_population(match))
+        return given, forbidden
+
+
+def _population(match: re.Match[str]) -> str:
+    if not match["age"]:
+        return match.group()
+    below = re.fullmatch(_BELOW, match["head"] or "") or re.search("[下内前]", match["tail"] or "")
+    above = re.fullmatch(_ABOVE, match["head"] or "") or re.search("上", match["tail"] or "")
+    return ("<" if below else ">" if above else "") + match["age"]
+
+
+def _told(text: str, names: Names) -> _Told:
+    folded = reading(text)
+    return _Told(folded, doses(text), drug_places(folded, names))
+
+
+def dose_faults(answer: str, quotes: Sequence[str], names: Names) -> Iterator[str]:
+    """Doses of ``answer`` that its quotes give for another drug, for adults, or not at all for those it names.
+
+    A dose that no quote holds is left to the check of numbers.
+    """
+    said = _told(answer, names)
+    if not said.doses:
+        return
+    told = [_told(quote, names) for quote in quotes]
+    for dose in said.doses:
+        held = [(text, other) for text in told for other in text.doses if other.pair == dose.pair]
+        faults = [_fault(said, dose, text, other) for text, other in held]
+        if faults and all(faults):
+            yield f"{dose.shown}: {faults[0]}"
+
+
+def _fault(said: _Told, dose: Quantity, told: _Told, other: Quantity) -> str | None:
+    """What keeps one dose of the quotes from being the dose of the answer."""
+    wanted, near = said.drugs_of(dose)
+    given, _ = told.drugs_of(other)
+    if wanted and (given or near):
+        lacking = next((name for name in wanted if not any(_same(name, drug) for drug in given)), None)
+        if lacking:
+            return f"no quote gives it for {lacking}"
+    if told.is_denied(other) and not said.is_denied(dose):
+        return "the quote forbids it"
+    if told.is_for_adults(other) and not said.is_for_adults(dose):
+        return "the quote gives it for adults"
+    theirs, forbidden = told.populations(other)
+    mine, _ = said.populations(dose)
+    wrong = sorted((forbidden - theirs) & mine)
+    return f"the quote forbids it: {wrong[0]}" if wrong else None
