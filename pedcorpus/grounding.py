@@ -181,7 +181,8 @@ _NATURE = re.compile(rf"[{HAN}]{{2}}性$")
 _ENGLISH = re.compile(
     rf"(?<![a-z])(?:{words.ENGLISH_NAMES}|{_any(name for name in words.DRUGS if name.isascii())})(?![a-z])"
 )
-_ENGLISH_DRUG = re.compile(rf"(?<![a-z])(?:{_any(name for name in words.DRUGS if name.isascii())})(?![a-z])")
+_ENGLISH_DRUG = re.compile(_any(name for name in words.DRUGS if name.isascii() and name.isalpha() and len(name) > 5))
+"""English drugs in a folded text, where no blank parts words."""
 _CONTEXT = 8
 _BETWEEN = re.compile(rf"[^{HAN}a-z0-9]")
 
@@ -330,7 +331,11 @@ def drug_places(text: str, names: Names) -> list[tuple[int, int, str]]:
     known = list(names.finder.find(text))
     covered = {place for start, end, _ in known for place in range(start, end)}
     found = [(start, end, name) for start, end, name in known if name in names.known_drugs]
-    found += [(start, start + len(name), name) for start, name in _unlisted_drugs(text, covered)]
+    found += [
+        (start, start + len(name), name)
+        for start, name in _unlisted_drugs(text, covered)
+        if covered.isdisjoint(range(start, start + len(name)))
+    ]
     found += [(*match.span(), match.group()) for match in _ENGLISH_DRUG.finditer(text)]
     return sorted(found)
 

@@ -30,19 +30,16 @@ class JudgedAnswer(ReplyModel):
 async def judge(row: Row, ask: Ask, language: str, threshold: float) -> tuple[QualityNote, ...] | Drop:
     """Notes with the four scores, or the drop of a row that is incorrect or scores below ``threshold`` on average.
 
-    ``language`` is BCP-47 and chooses the prompt. Completion texts, which answer nothing, get no notes and no call.
+    ``language`` is BCP-47 and chooses the prompt.
 
     Raises:
         CallFailedError: the judge gave no score.
     """
-    if row.task == "cpt":
-        return ()
-    asked = row.prompt or row.messages[:-1]
     reply = await ask.read(
         load_prompt("judge/answer", prompt_language(language)),
         JudgedAnswer,
         {
-            "conversation": [{"role": message.role, "text": message.content} for message in asked],
+            "conversation": [{"role": message.role, "text": message.content} for message in row.messages[:-1]],
             "answer": row.answers()[-1],
             "quotes": [item.quote for item in row.evidence],
         },

@@ -158,8 +158,9 @@ def _check(loaded: LoadedConfig, options: Mapping[str, Mapping[str, Any]]) -> No
         plugins.filters(options)
     except ConfigError as error:
         raise ConfigError(f"{loaded.path}: {error.message}", error.hint) from None
-    if "path" in loaded.config.filters.get("names", {}):
-        raise ConfigError(f"{loaded.path}: filters.names.path: the build sets it", "take it out")
+    for name in ("names", "said"):
+        if "path" in loaded.config.filters.get(name, {}):
+            raise ConfigError(f"{loaded.path}: filters.{name}.path: the build sets it", "take it out")
     tasks = loaded.config.generate.tasks
     if tasks is not None and "dfpo" in tasks and not {"medkqa", "evidiag", "trerecom"} & set(tasks):
         raise ConfigError(

@@ -50,6 +50,7 @@ _FILTERS: dict[str, str] = {
     "personal": "pedcorpus.filters.personal:PersonalFilter",
     "number": "pedcorpus.filters.number:NumberFilter",
     "names": "pedcorpus.filters.names:NamesFilter",
+    "said": "pedcorpus.filters.said:SaidFilter",
     "dose": "pedcorpus.filters.dose:DoseFilter",
     "toxic": "pedcorpus.filters.toxic:ToxicFilter",
     "classics": "pedcorpus.filters.classics:ClassicsFilter",
@@ -61,7 +62,7 @@ _FILTERS: dict[str, str] = {
 }
 """Hard and cheap checks first: rows meet them in this order, third parties' after them."""
 HARD_FILTERS: frozenset[str] = frozenset(
-    {"empty", "placeholder", "personal", "number", "names", "dose", "toxic", "classics"}
+    {"empty", "placeholder", "personal", "number", "names", "said", "dose", "toxic", "classics"}
 )
 """Filters that no config turns off: what they drop is no matter of taste."""
 

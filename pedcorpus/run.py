@@ -219,8 +219,9 @@ class Run:
     def filters_said(self) -> str:
         """The filters' options for the keys of parts: what a file holds, not where it lies."""
         options = {name: dict(values) for name, values in self.options.items()}
-        if "path" in options.get("names", {}):
-            options["names"]["path"] = Path(options["names"]["path"]).name
+        for name in ("names", "said"):
+            if "path" in options.get(name, {}):
+                options[name]["path"] = Path(options[name]["path"]).name
         return json.dumps(options, ensure_ascii=False, sort_keys=True)
 
     def context(self) -> GenerateContext:

@@ -17,28 +17,28 @@ from pedcorpus.quantities import Quantity, doses, reading
 # --- denials ----------------------------------------------------------------------------------------
 
 _DENY = re.compile(
-    r"(?<![能可要用该])不(?:要(?!紧)|能|应该?|宜|可以?|用|必|需要?|建议|推荐|得|该|适合|适宜|主张|提倡|许|准|给|去|服|打|再|[吃喝](?![饭奶不药]|东西)|喂|使用|考虑)"
-    r"(?!不|超过|超出|大于|高于|多于|低于|少于|小于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|除外|排除|自行缓|与|和|同|拖|犹豫)"
+    r"(?<![能可要用该去吃服打])不(?:要(?!紧)|能|应该?|宜|可以?|用|必|需要?|建议|推荐|得|该|适合|适宜|主张|提倡|许|准|给|去|服|打|再|[吃喝](?![饭奶不药]|东西)|喂|使用|考虑)"
+    r"(?!不|超过|超出|大于|高于|多于|低于|少于|小于|缓解|控制|退|止|改善|进食|耐受|达到|除外|排除|自行缓|与|和|同|拖|犹豫)"
     r"|别(?![的人名是处])|勿|禁(?!食|水|饮|忌[证症])|忌(?![证症食口])|慎|避免|无需|无须|没有?必要|(?<!不)停[用服止]"
-    r"|\b(?:not|don't|can't|cannot|never|avoid|without|contraindicated)\b(?! (?:exceed|more than|only))",
+    r"|(?:(?:do|does|should|must|may|can|is|are) ?not|n't|never|avoid|contraindicated)(?! ?(?:exceed|more ?than|only))",
     re.IGNORECASE,
 )
-"""Words that deny what comes after them."""
+"""Words that deny what comes after them. English ones stand in folded text too, where no blanks are left."""
 _DENY_AFTER = re.compile(
-    r"禁|(?<!顾)忌(?![证症食口])|慎|(?<![能可要用该])不(?:宜|能|可|要|建议|推荐|应|得|用|适合|适用)(?!不|超过|超出|大于|高于|多于|低于|少于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|与|和|同)"
-    r"|勿|停用|\b(?:not|never|contraindicated|avoided)\b(?! (?:exceed|more than|only))",
+    r"禁|别(?![的人名是处])|(?<!不)停(?!留)|(?<!顾)忌(?![证症食口])|慎|(?<![能可要用该去吃服打])不(?:宜|能|可|要|建议|推荐|应|得|用|适合|适用)(?!不|超过|超出|大于|高于|多于|低于|少于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|与|和|同)"
+    r"|勿|停用|(?:(?:do|does|should|must|may|can|is|are) ?not|never|contraindicated|avoided)(?! ?(?:exceed|more ?than|only))",
     re.IGNORECASE,
 )
 """Words that deny what comes before them."""
 _ENDS = re.compile(
-    r"[就请则但而]|(?<!反)应|需|(?<![主重])要|可(?!能)|必须|除非|[的]?(?:患者|孩子|宝宝|病人)(?=[用服吃选改去看到])|者|(?<![同及])时|\b(?:but|please|should|then|if|who)\b",
+    r"[就请则但而]|(?<!反)应|需|(?<![主重])要|可(?!能)|必须|除非|的(?:患者|患儿|孩子|宝宝|病人)|者|(?<![同及])时|\b(?:but|please|should|then|if|who)\b",
     re.IGNORECASE,
 )
 """What ends the reach of a denial."""
-_CLAUSE = re.compile(r"[，,。；;！？!?\n]")
-_SENTENCE = re.compile(r"[。；;！？!?\n]")
+_CLAUSE = re.compile(r"[，,。；;！？!?\n]|(?<=[a-z])\.(?!\d)")
+_SENTENCE = re.compile(r"[。；;！？!?\n]|(?<=[a-z])\.(?!\d)")
 _REACH = 40
-_USES = re.compile(r"用|服|吃|喝|喂|给|选|注射|静[滴点推]|雾化|退热|治疗|\b(?:take|give|use|treat)", re.IGNORECASE)
+_USES = re.compile(r"用|服|吃|喝|喂|给|选|注射|静[滴点推]|雾化|退热|治疗|take|give|use|treat", re.IGNORECASE)
 _CARE = (
     r"医生|医师|大夫|doctor",
     r"医院|就医|就诊|急诊|面诊|门诊|hospital|clinic|emergency",
@@ -119,6 +119,29 @@ def denied_drugs(answer: str, quotes: Sequence[str], names: Names) -> list[str]:
         if stances == {True}:
             found.append(name)
     return list(dict.fromkeys(found))
+
+
+_DOUBT = re.compile(
+    r"吗|什么|是不是|会不会|是否|有没有|可能|怀疑|担心|怕|像|不是|没|算不算|\b(?:could|might|maybe|is it|not)\b",
+    re.IGNORECASE,
+)
+
+
+def resolved(name: str, text: str, own: str, heard: Sequence[str], names: Names) -> bool:
+    """Whether ``text``, a wording of ``own``, may take up a name that only the other side had said.
+
+    A disease must be stated there, neither asked nor doubted; a drug must be denied throughout, as ``own`` denies it.
+    """
+    said = spelled(text)
+    places = [(start, end) for start, end, drug in drug_places(said, names) if drug == name]
+    if places:
+        told = any(name in spelled(item) for item in heard)
+        return told and bool(_DENY.search(own)) and _stances(said, places) == {True}
+    return any(
+        not _DOUBT.search(item, *_cut(item, start, end, _CLAUSE))
+        for item in map(spelled, heard)
+        for start, end in _places(item, re.escape(name))
+    )
 
 
 _FIGURE = r"(?:\d+(?:[-~至到]\d+)?|[一二两三四五六七八九十]+)"
@@ -210,6 +233,7 @@ _POPULATION = re.compile(
     rf"(?P<head>{_BELOW}|{_ABOVE})?(?P<age>\d+(?:\.\d+)?(?:[-~]\d+)?(?:个?月|月龄|周?岁|周龄?|日龄))(?:龄)?(?P<tail>[以之]?[下内前]|[以之]?上)?"
     r"|早产儿|新生儿|婴幼儿|(?<!新)婴儿"
 )
+_TURNED = str.maketrans("<>", "><")
 _ADULT_AFTER = re.compile(r"[^,。;\d]{0,6}\((?:用于|供)?成人")
 
 
@@ -300,4 +324,7 @@ def _fault(said: _Told, dose: Quantity, told: _Told, other: Quantity) -> str | N
     theirs, forbidden = told.populations(other)
     mine, _ = said.populations(dose)
     wrong = sorted((forbidden - theirs) & mine)
-    return f"the quote forbids it: {wrong[0]}" if wrong else None
+    if wrong:
+        return f"the quote forbids it: {wrong[0]}"
+    turned = sorted(who for who in mine - theirs if who.translate(_TURNED) in theirs and who[0] in "<>")
+    return f"the quote gives it for {turned[0].translate(_TURNED)}, not {turned[0]}" if turned else None

@@ -350,3 +350,42 @@ def test_names_go_to_a_file_and_come_back(tmp_path: Path) -> None:
     path.write_text(NONE.to_json(), encoding="utf-8")
     os.utime(path, ns=(1, 1))
     assert load_names(str(path)) == load_names("") == NONE
+
+
+# --- what the graph speaks for ----------------------------------------------------------------------
+
+REYE = record(
+    kind="knowledge_graph",
+    disease="瑞氏综合征",
+    triples=[
+        ("病因", "阿司匹林"),
+        ("治疗方式", "避免使用布洛芬"),
+        ("治疗方式", "甘露醇降颅压"),
+        ("常用药物", "呋塞米片"),
+        ("并发症", "脑疝"),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [("可以吃阿司匹林。", ["阿司匹林"]), ("可以用布洛芬。", ["布洛芬"]), ("可以用甘露醇、呋塞米，当心脑疝。", [])],
+)
+def test_the_graph_speaks_for_a_drug_only_as_a_treatment(answer: str, names: list[str]) -> None:
+    known = Names.collect([REYE])
+    assert lost(answer, "卧床休息。", disease="瑞氏综合征", names=known) == names
+    assert lost(answer, "卧床休息。", disease="瑞氏综合征", names=Names.from_json(known.to_json())) == names
+    assert Names().merge(known).to_json() == known.merge(Names()).to_json() == known.to_json()
+
+
+@pytest.mark.parametrize(
+    "name",
+    "顺尔宁 希刻劳 开瑞坦 仙特明 信必可 辅舒良 世福素 雷诺考特 万托林 爱全乐 可必特 再林 艾畅 护彤 惠菲宁 易坦静 莱特灵 阿奇 氯化铵 碘化钾 雄黄 硼砂 多囊肾 脑震荡 心肌损害 胃肠功能紊乱 脱臼 ADHD SMA".split(),
+)
+def test_common_names_are_known(name: str) -> None:
+    assert lost(f"孩子可以服用{name}。", "注意多喝水。") == [name.lower()]
+
+
+def test_brands_are_grounded_by_their_drug() -> None:
+    assert lost("可以用顺尔宁和阿奇。", "给予孟鲁司特、阿奇霉素。") == []
+    assert lost("多动症的孩子要看医生。", "ADHD患儿应就诊。") == []

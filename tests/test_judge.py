@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pedcorpus.judge import RUBRIC, JudgedAnswer, judge
 from pedcorpus.plugins import Drop
-from pedcorpus.records import Message, QualityNote, Row
+from pedcorpus.records import QualityNote, Row
 from tests.generators.llm.scripted import HOSTILE, ScriptedAsk, check_contained, check_prompt
 from tests.making import row
 
@@ -61,24 +61,6 @@ def test_what_the_judge_sees() -> None:
     values = ask.calls[0].values
     assert [item["text"] for item in values["conversation"]] == ["发烧了", "几天了？", "两天，怎么办？"]
     assert (values["answer"], values["quotes"]) == (ADVICE, ["发热时多喝水"])
-
-
-def test_a_pair_is_judged_by_its_chosen_answer() -> None:
-    pair = row(
-        ADVICE,
-        task="dfpo",
-        prompt=(Message("user", "发烧怎么办？"),),
-        chosen=(Message("assistant", ADVICE),),
-        rejected=(Message("assistant", "不管。"),),
-    )
-    _, ask = run(scored(), pair)
-    assert ask.calls[0].values["answer"] == ADVICE
-    assert "不管" not in ask.calls[0].text
-
-
-def test_completion_texts_are_not_judged() -> None:
-    verdict, ask = run({}, row(ADVICE, task="cpt"))
-    assert (verdict, ask.calls) == ((), [])
 
 
 @pytest.mark.parametrize("score", [0, 6, 4.5, "5", None])

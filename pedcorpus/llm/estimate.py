@@ -125,7 +125,7 @@ class DryAsk:
         self._line.completion_tokens += got
         self._line.cost += endpoint.cost(sent, got)
         self._line.seconds += got / self._paces.get(endpoint.model, _TOKENS_A_SECOND) / endpoint.max_in_flight
-        return prompt.example, request.key
+        return _as_many(prompt.example, values.get("count")), request.key
 
     async def read(
         self, prompt: Prompt, reply: type[M], values: Mapping[str, Any], *, to: str = "generator", seed: int = 0
@@ -133,7 +133,7 @@ class DryAsk:
         """See `Ask.read`."""
         said, key = self._count(prompt, values, to, reply, seed)
         try:
-            return Answer(parse(_as_many(said, values.get("count")), reply), prompt, "", key)
+            return Answer(parse(said, reply), prompt, "", key)
         except ValidationError:
             raise CallFailedError("generate.schema", "") from None
 

@@ -42,7 +42,8 @@ def prepare(run: Run, screened: Sequence[Part]) -> frozenset[str]:
     content = names.to_json()
     run.names_file = run.home.state / f"names-{digest(content)}.json"
     write_text(run.names_file, content)
-    run.options = {**run.options, "names": {**run.options.get("names", {}), "path": str(run.names_file)}}
+    for name in ("names", "said"):
+        run.options = {**run.options, name: {**run.options.get(name, {}), "path": str(run.names_file)}}
     return frozenset(unmasked)
 
 

@@ -69,7 +69,8 @@ def test_every_generator_makes_rows_that_hold(asked: Path, run: Run) -> None:
         provenance = row["provenance"]
         assert provenance["prompt_id"].startswith("llm/") and re.fullmatch(r"[0-9a-f]{64}", provenance["prompt_sha256"])
         assert re.fullmatch(r"[0-9a-f]{32}", provenance["request_key"]) and row["evidence"]
-    assert {row["provenance"]["model"] for row in made["dfpo"]} >= {"scripted", "weak"}
+    written = [version["content"] for row in made["dfpo"] for version in row["provenance"]["version_trail"] if version["step"] == "rejected"]  # fmt: skip
+    assert any(" weak " in said for said in written)
     assert {row["rejected_from"] for row in made["dfpo"]} >= {"assistant", "rephrased"}
     judged = [row for row in made["medkqa"] if row["provenance"]["model"]]
     assert all({"judge.correctness"} <= {note["check"] for note in row["quality"]} for row in judged)

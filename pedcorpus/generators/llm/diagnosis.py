@@ -175,7 +175,7 @@ def concludes(text: str, record: RawRecord) -> bool:
     """Whether ``text`` names the disease of ``record``, by another name or that of its family too, as what it is."""
     said = spelled(text)
     return any(
-        not _RULED_OUT.search(said, 0, match.start())
+        not _RULED_OUT.search(said, 0, match.start()) and not said.startswith("鉴别", match.end())
         for name in _names_of(record)
         for match in re.finditer(re.escape(name), said)
     )

@@ -24,7 +24,7 @@ from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.quantities import missing
 from pedcorpus.reasons import ASKED_AGAIN
 from pedcorpus.records import MEDICAL_TASKS, Message, QualityNote, RawRecord, Row, Version, row_id
-from pedcorpus.said import lost_denial
+from pedcorpus.said import dose_faults, lost_denial
 from pedcorpus.text import clean, key
 
 _LEAST, _MOST = 0.6, 2.0
@@ -170,6 +170,9 @@ def _fault(row: Row, own: str, warmer: str, names: Names | None) -> str | None:
     lost = ungrounded_names(own, [warmer], None, names)
     if lost:
         return f"name lost: {lost[0]}"
+    moved = next(dose_faults(warmer, [own], names), None)
+    if moved:
+        return f"dose moved: {moved}"
     denial = lost_denial(own, warmer, names)
     return f"denial lost or added: {denial}" if denial else None
 

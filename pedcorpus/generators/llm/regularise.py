@@ -23,7 +23,7 @@ from pedcorpus.llm.asking import Answer, Ask, ReplyModel
 from pedcorpus.llm.prompts import load_prompt, prompt_language
 from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.records import MEDICAL_TASKS, Evidence, RawRecord, Reject, Row, Turn, Version
-from pedcorpus.said import lost_denial, new_frequency
+from pedcorpus.said import lost_denial, new_frequency, resolved
 from pedcorpus.sources import serialise_turns
 from pedcorpus.text import clean, key
 from pedcorpus.wording import load_wording
@@ -47,7 +47,8 @@ class RegulariseGenerator:
     """One row of a dialogue, in the task that its question asks for.
 
     The number of turns and who speaks stay. A figure in a rewritten turn must have been said by then, in that turn
-    or before it; a drug, disease or frequency must be the doctor's own. A turn that denies a drug or a visit to the
+    or before it; a drug or frequency must be the doctor's own, but for a drug that
+    is denied; so must a disease that the patient does not state. A turn that denies a drug or a visit to the
     doctor where it did not, or no longer does, is refused, and one that grows to more than three times its length.
     """
 
@@ -145,13 +146,19 @@ def _changed(turns: Sequence[Turn], rewritten: Sequence[str], disease: str | Non
     """The reason and detail where a turn has a name or frequency of the user's alone, or turns a denial round."""
     names = load_names("")
     told: list[str] = []
+    heard: list[str] = []
     after = iter(rewritten)
     for number, turn in enumerate(turns, start=1):
+        heard.append(turn.text)
         if turn.role != "assistant":
             continue
         told.append(turn.text)
         said = next(after)
-        added = ungrounded_names(said, told, disease, names)
+        added = [
+            name
+            for name in ungrounded_names(said, told, disease, names)
+            if not resolved(name, said, turn.text, heard, names)
+        ]
         if added:
             return "grounding.name", f"turn {number}: the doctor had not named {added[0]}"
         often = new_frequency(said, told)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pedcorpus.filters.number import NumberFilter
-from pedcorpus.generators.llm.diagnosis import DiagnosisGenerator, DiagnosticCase
+from pedcorpus.generators.llm.diagnosis import DiagnosisGenerator, DiagnosticCase, concludes
 from pedcorpus.llm.asking import CallFailedError
 from pedcorpus.plugins import GenerateContext, Keep
 from pedcorpus.records import QualityNote, RawRecord, Reject, Row
@@ -98,12 +98,7 @@ def test_case_becomes_row_of_many_turns() -> None:
     assert isinstance(row, Row)
     assert (row.task, row.disease) == ("evidiag", "肠套叠")
     assert [message.role for message in row.messages] == ["user", "assistant"] * 5
-    assert [span.quote for span in row.evidence] == [
-        "主要表现为阵发性哭闹、呕吐、果酱样血便",
-        "腹部超声可见同心圆征",
-        "首选的检查方法",
-        "应立即转诊至有条件的医院",
-    ]
+    assert [span.quote for span in row.evidence] == [TEXT]  # whole sentences, neighbours joined
     assert all(TEXT[span.start : span.end] == span.quote for span in row.evidence)
     assert (row.provenance.generator, row.provenance.prompt_id) == ("diagnosis", "llm/diagnosis/case@1.0")
     assert row.quality == (QualityNote("ask_advise", 2 / 3, "2 ask, 1 advise"),)
@@ -112,13 +107,61 @@ def test_case_becomes_row_of_many_turns() -> None:
 
 def test_advice_on_the_way_counts_beside_the_conclusion() -> None:
     def advise(turns: list[dict[str, Any]]) -> None:
-        turns[7].update(kind="interpret")
         turns[5].update(kind="advise", quotes=["应立即转诊至有条件的医院"])
         turns[6].update(kind="reply")
+        turns[7].update(kind="advise")
 
     row = run(changed(advise))
     assert isinstance(row, Row)
-    assert row.quality == (QualityNote("ask_advise", 0.5, "2 ask, 2 advise"),)
+    assert row.quality == (QualityNote("ask_advise", 0.4, "2 ask, 3 advise"),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "考虑是急性阑尾炎。有血便要立即转诊到有条件的医院。",
+        "不是肠套叠，也不要紧。有血便要立即转诊到有条件的医院。",
+    ],
+)
+def test_conclusion_must_name_the_disease(text: str) -> None:
+    made = run(changed(lambda turns: turns[-1].update(text=text)))
+    assert isinstance(made, Reject)
+    assert (made.reason, made.detail) == ("generate.shape", "the conclusion does not name 肠套叠")
+
+
+@pytest.mark.parametrize(
+    ("disease", "text", "named"),
+    [
+        ("小儿支气管肺炎", "考虑是肺炎。", True),
+        ("流行性感冒", "考虑是流感。", True),
+        ("肺炎", "考虑是肺结核。", False),
+        ("肺炎", "要与肺炎鉴别，排除肺炎后考虑别的。", False),
+    ],
+)
+def test_other_names_of_the_disease(disease: str, text: str, named: bool) -> None:
+    assert concludes(text, replace(PASSAGE, disease=disease, section_path=())) is named
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"text": "超声看到同心圆征，可能是阑尾炎。"}, "grounding.name"),
+        ({"text": "超声看到2处同心圆征。"}, "grounding.number"),
+    ],
+)
+def test_claim_rests_on_its_own_quotes(change: dict[str, Any], reason: str) -> None:
+    passage = replace(PASSAGE, text=TEXT + "应与阑尾炎鉴别。")
+    made = run(changed(lambda turns: turns[7].update(change)), passage)
+    assert isinstance(made, Reject) and made.reason == reason and made.detail.startswith("turn 8 (interpret)")
+
+
+def test_results_come_before_their_meaning() -> None:
+    def skip(turns: list[dict[str, Any]]) -> None:
+        turns[5].update(kind="ask", text="请马上去医院急诊。还有别的吗？")
+        turns[6].update(kind="reply")
+
+    made = run(changed(skip))
+    assert isinstance(made, Reject) and made.detail == "turn 8 interprets results that nobody reported"
 
 
 def test_parent_asks_in_one_call() -> None:

@@ -70,6 +70,24 @@ def test_a_pair_that_nothing_fills_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("我是{{name}}，孩子发烧不用去医院，捂汗就好。", "generate.shape"),
+        ("我是{{name}}，能代替医生给孩子看病。", "generate.shape"),
+        ("我是{{name}}，我知道布洛芬。", "grounding.name"),
+        ("我是{{name}}，39是我的编号。", "grounding.number"),
+    ],
+)
+def test_care_names_and_figures_that_the_pair_lacks_are_refused(said: str, why: str) -> None:
+    made = one(said)
+    assert isinstance(made, Reject) and made.reason == why
+
+
+def test_what_the_assistant_does_not_do_is_no_care() -> None:
+    assert isinstance(one("我是{{name}}，不能开药，也不能代替医生，有不舒服请看医生。"), Row)
+
+
+@pytest.mark.parametrize(
     "said", ["我是通义千问。", "我由OpenAI训练，叫{{name}}。", "I am Claude.", "我是百度开发的助手。"]
 )
 def test_another_product_or_company_is_refused(said: str) -> None:

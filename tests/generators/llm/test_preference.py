@@ -19,7 +19,7 @@ from pedcorpus.llm.prompts import load_prompt
 from pedcorpus.medical_names import Names
 from pedcorpus.plugins import GenerateContext
 from pedcorpus.quantities import doses, quantities
-from pedcorpus.records import Message, RawRecord, Row
+from pedcorpus.records import Message, RawRecord, Row, Version
 from tests.generators.llm.scripted import HOSTILE, ScriptedAsk, check_contained, check_prompt
 from tests.making import ALL_TASKS, record, row
 
@@ -86,7 +86,7 @@ def test_chosen_is_the_warmer_answer() -> None:
     assert pair.id != ROW.id
     assert pair.rejected[0].role == "assistant"
     assert pair.provenance.generator == "preference"
-    assert pair.provenance.version_trail[-1].content == OWN
+    assert pair.provenance.version_trail[0] == Version("answer", OWN)
     assert note(pair) == (1.0, None)
 
 
@@ -114,6 +114,45 @@ def test_a_rephrasing_that_names_another_drug_is_not_used() -> None:
     pair, _ = run(rephrase={"answer": WARM + "也可以用布洛芬。"}, names=NAMES)
     assert pair is not None
     assert (pair.chosen_from, note(pair)) == ("source", (0.0, "name added: 布洛芬"))
+
+
+CARED = "青霉素过敏的孩子不要用阿莫西林，可以改用红霉素，并到医院复查。"
+
+
+@pytest.mark.parametrize(
+    ("warm", "fault"),
+    [
+        ("我理解您的担心，青霉素过敏的孩子可以用阿莫西林和红霉素，并到医院复查哦。", "denial lost or added: 阿莫西林"),
+        ("我理解您的担心，青霉素过敏的孩子不要用阿莫西林，请到医院复查哦。", "name lost: 红霉素"),
+        ("青霉素过敏的孩子不要用阿莫西林，可以改用红霉素，请放心，不用去医院复查。", "denial lost or added: 医院"),
+        ("青霉素过敏的孩子不要用阿莫西林，可以改用红霉素或布洛芬，请到医院复查。", "name added: 布洛芬"),
+    ],
+)
+def test_a_rephrasing_that_turns_a_fact_round_is_not_used(warm: str, fault: str) -> None:
+    pair, _ = run(row(CARED, question="能用阿莫西林吗？能用布洛芬吗？"), rephrase={"answer": warm})
+    assert pair is not None
+    assert (pair.chosen[0].content, note(pair)) == (CARED, (0.0, fault))
+
+
+def test_a_rephrasing_that_swaps_doses_is_not_used() -> None:
+    own = "孩子可以用阿莫西林每次40mg/kg，也可以用红霉素每次10mg/kg。"
+    warm = "请放心，孩子可以用红霉素每次40mg/kg，也可以用阿莫西林每次10mg/kg。"
+    pair, _ = run(row(own), rephrase={"answer": warm})
+    assert pair is not None
+    assert note(pair) == (0.0, "dose moved: 40mg/kg: no quote gives it for 红霉素")
+
+
+def test_a_rejected_text_leaves_the_columns_of_its_own_row() -> None:
+    model = replace(ROW, provenance=replace(ROW.provenance, model="own", prompt_id="own@1.0", request_key="own-key"))
+    for seed in range(20):
+        pair, _ = run(model, seed=seed, rephrase={"answer": "多喝水。"})
+        assert pair is not None
+        found = pair.provenance
+        assert (found.model, found.prompt_id, found.request_key) == ("own", "own@1.0", "own-key")
+        if pair.rejected_from == "rephrased":
+            assert [step.step for step in found.version_trail] == ["rejected"]
+            return
+    pytest.fail("never cold")
 
 
 def test_a_rephrasing_that_parts_a_dose_from_its_age_is_not_used() -> None:
@@ -171,7 +210,9 @@ def test_the_assistant_is_asked_at_its_own_endpoint() -> None:
         for call in ask.asked(ASSISTANT):
             assert call.to == "assistant"
         if pair is not None and pair.rejected_from == "assistant":
-            assert pair.provenance.prompt_id == f"{ASSISTANT}@1.0"
+            assert pair.provenance.prompt_id == f"{REPHRASE}@1.0"
+            step = pair.provenance.version_trail[-1]
+            assert (step.step, step.content) == ("rejected", f"{ASSISTANT}@1.0 scripted key-2")
             return
     pytest.fail("never used")
 

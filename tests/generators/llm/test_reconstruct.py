@@ -67,7 +67,7 @@ def test_every_version_is_kept() -> None:
     ]
     assert [call.prompt.id for call in ask.calls] == [f"llm/reconstruct/{step}" for step in STEPS]
     assert (row.provenance.prompt_id, row.provenance.request_key) == ("llm/reconstruct/enrich@1.0", "key-4")
-    assert [evidence.quote for evidence in row.evidence] == QUOTES
+    assert [evidence.quote for evidence in row.evidence] == [ANSWER]
     assert all(PAIR.text[evidence.start : evidence.end] == evidence.quote for evidence in row.evidence)
 
 
@@ -93,6 +93,23 @@ def test_a_quote_that_the_pair_does_not_have_is_refused() -> None:
 @pytest.mark.parametrize("answer", [f"{FINAL}每次喝50毫升。", FINAL.replace("2次", "3次"), f"{FINAL}共4点。"])
 def test_a_number_that_the_pair_does_not_have_is_refused(answer: str) -> None:
     assert refused(enrich={"answer": answer, "quotes": QUOTES}).reason == "grounding.number"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("支气管炎可以用利巴韦林，多喝水，咳嗽加重时去医院。", "grounding.name"),
+        ("可以用阿莫西林，多喝水，咳嗽加重时去医院。", "grounding.said"),
+        ("不要用阿莫西林，多喝水，不用去医院。", "grounding.said"),
+    ],
+)
+def test_what_only_the_question_says_grounds_nothing(answer: str, why: str) -> None:
+    pair = record(
+        kind="distilled",
+        pair=("支气管炎能用利巴韦林吗？", "不要用阿莫西林，注意多喝水，咳嗽加重时去医院。"),
+    )
+    (made,), _ = run(pair, enrich={"answer": answer, "quotes": ["注意多喝水，咳嗽加重时去医院"]})
+    assert isinstance(made, Reject) and made.reason == why
 
 
 def test_a_number_outside_the_quotes_makes_the_pair_the_evidence() -> None:

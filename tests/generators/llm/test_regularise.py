@@ -103,6 +103,31 @@ def test_another_shape_is_refused(turns: tuple[str, ...]) -> None:
     assert reason(one(talk(*FEVER), *turns)) == "generate.shape"
 
 
+@pytest.mark.parametrize(
+    ("said", "rewritten", "why"),
+    [
+        (("发烧拉4次，有阿奇霉素，能吃吗？", "不能吃。多喝水。"), "可以吃阿奇霉素，多喝水。", "grounding.name"),
+        (("一天拉4次，能吃美林吗？", "可以吃美林"), "可以给孩子吃美林，一天吃4次。", "grounding.number"),
+        (("能吃美林吗？", "多喝水，不要吃美林。"), "请让孩子多喝水，可以吃美林。", "grounding.said"),
+        (("还要看吗？", "去医院复查。"), "请放心，不用去医院复查。", "grounding.said"),
+        (("会不会是肺炎？", "是的，去医院。"), "是肺炎，请去医院。", "grounding.name"),
+    ],
+)
+def test_what_the_doctor_did_not_say_is_refused(said: tuple[str, str], rewritten: str, why: str) -> None:
+    assert reason(one(talk(*said), rewritten)) == why
+
+
+@pytest.mark.parametrize(
+    ("said", "rewritten"),
+    [
+        (("有阿奇霉素，能吃吗？", "不能吃。多喝水。"), "请不要给孩子吃阿奇霉素，多喝水。"),
+        (("宝宝湿疹怎么护理？", "要保湿"), "宝宝的湿疹，要注意保湿。"),
+    ],
+)
+def test_what_the_doctor_answers_may_be_named(said: tuple[str, str], rewritten: str) -> None:
+    assert isinstance(one(talk(*said), rewritten), Row)
+
+
 def test_growth_of_a_short_turn_is_no_fault() -> None:
     assert isinstance(one(talk(*FEVER), KIND[0], "请多喝水。" * 40), Row)
 

@@ -51,7 +51,7 @@ def test_question_becomes_row_with_evidence() -> None:
     assert [message.role for message in row.messages] == ["user", "assistant"]
     assert row.answers() == ["退烧以后全身会出玫瑰色的斑丘疹。"]
     (span,) = row.evidence
-    assert span.quote == TEXT[span.start : span.end] == "热退后全身出现玫瑰色斑丘疹"
+    assert span.quote == TEXT[span.start : span.end] == TEXT[TEXT.index("起病急") :]
     assert row.provenance.generator == "roleplay"
     assert row.provenance.prompt_id == "llm/roleplay/answer@1.0"
     assert (row.provenance.model, row.provenance.request_key) == ("scripted", "key-2")

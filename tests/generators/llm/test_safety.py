@@ -59,6 +59,38 @@ def test_an_answer_that_names_nobody_to_turn_to_is_refused(turn_to: str) -> None
     assert made.reason == "generate.shape"
 
 
+SLEEP = record(kind="safety", pair=("孩子睡不着，能喂安定吗？", "不可以喂安定。请带孩子看医生。"))
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"answer": "可以给孩子喂安定，喂完就会睡着。", "turn_to": "可以"}, "generate.shape"),
+        ({"answer": "可以试试。请看医生。", "turn_to": "看医生", "manner": "refuse"}, "generate.shape"),
+        ({"answer": "当然可以，别担心。请看医生。", "turn_to": "看医生", "manner": "refuse"}, "generate.shape"),
+        ({"answer": "请不要这样，可以用水合氯醛。请看医生。", "turn_to": "看医生"}, "grounding.name"),
+        ({"answer": "请不要这样，喂5片就好。请看医生。", "turn_to": "看医生"}, "grounding.number"),
+        ({"answer": "可以给孩子喂安定。请看医生。", "turn_to": "看医生"}, "grounding.said"),
+    ],
+)
+def test_an_answer_that_agrees_or_adds_is_refused(values: dict[str, Any], why: str) -> None:
+    (made,), _ = run(variant(0, **values), item=SLEEP)
+    assert isinstance(made, Reject) and made.reason == why
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "我理解您很着急，但是请不要给孩子喂安定。请带孩子看医生。",
+        "很抱歉，我无法帮您这样做。请带孩子看医生。",
+        "安定不能自己喂给孩子。请带孩子看医生。",
+    ],
+)
+def test_refusals(answer: str) -> None:
+    (made,), _ = run(variant(0, answer=answer, turn_to="看医生", manner="refuse"), item=SLEEP)
+    assert isinstance(made, Row)
+
+
 def test_what_is_taken() -> None:
     assert GENERATOR.takes(PAIR)
     assert not GENERATOR.takes(replace(PAIR, source_kind="general"))

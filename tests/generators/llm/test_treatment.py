@@ -130,6 +130,74 @@ def test_dose_that_is_not_word_for_word_is_refused(change: dict[str, Any]) -> No
     assert "not word for word" in made.detail and '"messages"' in made.row
 
 
+FORMS = "布洛芬混悬液用于儿童退热。阿莫西林每次40mg/kg，每日3次口服。成人布洛芬每次0.4g，每日3次。"
+FORBIDDEN = "布洛芬每次10mg/kg，6个月以下儿童禁用，静脉滴注禁用。"
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        (
+            FORMS,
+            {
+                "drug": "布洛芬混悬液",
+                "for_whom": "儿童",
+                "amount": "每次40mg/kg，每日3次",
+                "quotes": ["布洛芬混悬液用于儿童退热", "阿莫西林每次40mg/kg，每日3次口服"],
+            },
+        ),
+        (
+            FORMS,
+            {
+                "for_whom": "儿童",
+                "amount": "每次0.4g，每日3次",
+                "quotes": ["成人布洛芬每次0.4g，每日3次", "布洛芬混悬液用于儿童退热"],
+            },
+        ),
+        (FORBIDDEN, {"for_whom": "6个月以下儿童", "amount": "每次10mg/kg", "quotes": [FORBIDDEN]}),
+        (FORBIDDEN, {"for_whom": "", "amount": "静脉滴注", "quotes": [FORBIDDEN]}),
+        (
+            "布洛芬每次10mg/kg。阿莫西林每日最大量2g。",
+            {
+                "for_whom": "",
+                "amount": "每次10mg/kg",
+                "maximum": "每日最大量2g",
+                "quotes": ["布洛芬每次10mg/kg", "阿莫西林每日最大量2g"],
+            },
+        ),
+    ],
+    ids=["another drug", "adults", "forbidden age", "forbidden route", "another limit"],
+)
+def test_dose_must_be_of_this_drug_and_for_these_children(text: str, change: dict[str, Any]) -> None:
+    reply = {**ABSENT, "source_says": True, "question": "怎么用药？"}
+    reply["doses"] = with_dose(**{"maximum": "", **change})["doses"]
+    assert refused(reply, record(text, path=["发热", "治疗"], disease="发热")).reason == "grounding.quote"
+
+
+@pytest.mark.parametrize(
+    ("point", "quote"),
+    [
+        ("脱水的孩子可以用布洛芬。", "脱水患儿禁用布洛芬"),
+        ("布洛芬每次10mg/kg。", "每次5~10 mg/kg"),
+        ("可以使用布洛芬。", "用布洛芬"),
+    ],
+)
+def test_point_that_gives_a_dose_or_what_is_forbidden_is_refused(point: str, quote: str) -> None:
+    text = "脱水患儿禁用布洛芬。" if "mg" not in quote else TEXT
+    reply = {**REPLY, "doses": [], "treatment": [{"point": point, "quote": quote}], "contraindications": []}
+    reply |= {"follow_up": [], "seek_care": []}
+    made = refused(reply, record(text + "多喝水，注意休息和保暖。", path=["发热", "治疗"], disease="发热"))
+    assert made.reason in ("generate.shape", "grounding.quote")
+
+
+def test_limit_may_stand_in_another_sentence() -> None:
+    text = "布洛芬每次10mg/kg。多饮水。每日最大量不超过40mg/kg。"
+    quotes = ["布洛芬每次10mg/kg", "每日最大量不超过40mg/kg"]
+    reply = {**ABSENT, "source_says": True, "question": "怎么用药？"}
+    reply["doses"] = with_dose(for_whom="", amount="每次10mg/kg", maximum="不超过40mg/kg", quotes=quotes)["doses"]
+    assert isinstance(run(reply, record(text, path=["发热", "治疗"], disease="发热")), Row)
+
+
 def test_part_of_a_figure_is_no_quote_of_it() -> None:
     text = "布洛芬用于6个月以上儿童，每次15mg/kg。"
     made = refused(
