@@ -72,7 +72,7 @@ def _opening(manifest: DatasetManifest, statistics: Statistics) -> list[str]:
         f"{statistics.rows:,} rows in {_counted(len(manifest['rows']), 'config')}, {_counted(spans, 'evidence span')}{diseases}. Version {manifest['version']}.",
         "",
         f"> **Not medical advice.** The rows are for training and testing language models. They were made {_maker(manifest)} from",
-        "> their sources and have not been reviewed one by one. Nobody should treat a child by them.",
+        f"> their sources and {_reviewed(manifest)}. Nobody should treat a child by them.",
     ]
 
 
@@ -332,6 +332,12 @@ def _citation(manifest: DatasetManifest) -> list[str]:
         "",
         "Cite the sources of the rows that you use as well, as their licenses ask.",
     ]
+
+
+def _reviewed(manifest: DatasetManifest) -> str:
+    if any(stage["name"] == "review" for stage in manifest["stages"]):
+        return "have been reviewed in part: rows that somebody decided on carry a note `review` in `quality`"
+    return "have not been reviewed one by one"
 
 
 def _maker(manifest: DatasetManifest) -> str:

@@ -36,7 +36,7 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("∼〜～˜∽", "~"),
         **dict.fromkeys("•∙⋅‧・･", "·"),
         **dict.fromkeys("“”„‟「」『』〝〞", '"'),
-        **dict.fromkeys("‘’‚‛`´", "'"),
+        **dict.fromkeys("‘’‚‛`´'", '"'),
         **dict.fromkeys("〔【", "["),
         **dict.fromkeys("〕】", "]"),
         **dict.fromkeys("✕✖╳", "×"),

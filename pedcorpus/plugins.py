@@ -59,6 +59,7 @@ _FILTERS: dict[str, str] = {
     "language": "pedcorpus.filters.language:LanguageFilter",
     "repetition": "pedcorpus.filters.repetition:RepetitionFilter",
     "spun": "pedcorpus.filters.spun:SpunFilter",
+    "coverage": "pedcorpus.filters.coverage:CoverageFilter",
 }
 """Hard and cheap checks first: rows meet them in this order, third parties' after them."""
 HARD_FILTERS: frozenset[str] = frozenset(
@@ -95,7 +96,7 @@ class AskingGenerator(Protocol):
     """Proposes rows of one record with a model's help.
 
     ``asks`` is true: that tells it from a generator that works in process. ``tasks`` are what it makes of a record
-    that it takes: the others leave those to it.
+    that it takes: the others leave those to it, unless it has ``replaces = False``.
     """
 
     name: str

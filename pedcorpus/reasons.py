@@ -40,6 +40,7 @@ REASONS: dict[str, str] = {
     "generate.task": "the record gives instructions of tasks alone that `generate.tasks` leaves out",
     "grounding.absent": "the source does not say, the model answered",
     "grounding.name": "a drug or disease that neither the evidence nor the graph names",
+    "grounding.coverage": "an answer that is for the larger part in no quote",
     "grounding.said": "a dose of another drug or for others, or a denial turned round",
     "grounding.cut": "a quantity was cut in two by a page mark, so its evidence cannot be trusted",
     "grounding.number": "a number with a unit that the evidence does not hold",

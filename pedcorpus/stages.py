@@ -218,7 +218,8 @@ def generate(task: GenerateTask) -> None:
     for record in records_from_table(Parts(task.records).kept(task.part)):
         context, askers = task.context, askers_of(record, task.context.tasks) if task.asked else []
         if askers:
-            context = replace(context, tasks=context.tasks.difference(*(asker.tasks for asker in askers)))
+            taken = [asker.tasks for asker in askers if getattr(asker, "replaces", True)]
+            context = replace(context, tasks=context.tasks.difference(*taken))
         before = len(rows) + len(rejects)
         for item in _candidates(record, context):
             if isinstance(item, Reject):

@@ -253,7 +253,9 @@ async def _dry_templates(
     """The pairs of the rows that templates make of a record."""
     from pedcorpus.generators.llm.preference import PreferenceGenerator
 
-    left = context.tasks.difference(*(asker.tasks for asker in askers_of(record, context.tasks)))
+    left = context.tasks.difference(
+        *(asker.tasks for asker in askers_of(record, context.tasks) if getattr(asker, "replaces", True))
+    )
     assistant = config.llm is not None and config.llm.assistant is not None
     for generator in generators():
         for row in generator.generate(record, replace(context, tasks=left)):

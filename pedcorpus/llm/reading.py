@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -37,6 +38,8 @@ def read_reply(said: bytes, key: str, asked: str, prompt: str, seconds: float) -
         refusal, finish = message.get("refusal"), choice.get("finish_reason")
         usage = _usage(body.get("usage"))
         model = well_formed(str(body.get("model") or asked))
+        if _PATH.match(model):  # llama.cpp says where the file lies, which is no row's business
+            model = asked
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableError(f"an unreadable response ({type(error).__name__})") from error
     if finish == "length":
@@ -46,6 +49,10 @@ def read_reply(said: bytes, key: str, asked: str, prompt: str, seconds: float) -
     else:
         ended = STOP if content.strip() else "empty"
     return Reply(key, content, ended, model, prompt, *(usage or (0, 0)), seconds), usage
+
+
+_PATH = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|\.{1,2}/")
+"""A model that is named by a path of the server's machine."""
 
 
 def _text(content: object) -> str:

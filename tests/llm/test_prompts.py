@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from pedcorpus.errors import PedcorpusError
 from pedcorpus.jsonschemas import replies
 from pedcorpus.llm.prompts import Prompt, data, harmless, load_prompt, parse_prompt, prompt_files, prompt_language
+from pedcorpus.llm.reading import parse, read_reply
 from pedcorpus.llm.request import reply_schema, schema_name
-from pedcorpus.llm.session import parse
 
 HEADER = '+++\nid = "t"\nversion = "1.0"\nreply = ""\nvariables = ["text"]\nexample = ""\n+++\n'
 FILES = prompt_files()
@@ -140,3 +141,16 @@ def test_ordinary_text_stays_as_it_is() -> None:
 def test_marks_tell_texts_apart() -> None:
     assert data("a", "资料") != data("b", "资料")
     assert data("a", "资料") == data("a", "资料")
+
+
+# --- what a server says of itself ---
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("/srv/models/q.gguf", "mine"), ("C:\\models\\q.gguf", "mine"), ("./q.gguf", "mine"), ("Qwen/Qwen2.5-7B", "Qwen/Qwen2.5-7B"), ("", "mine")],
+)  # fmt: skip
+def test_a_path_of_the_server_is_no_name_of_a_model(said: str, kept: str) -> None:
+    body = {"model": said, "choices": [{"message": {"content": "好"}, "finish_reason": "stop"}]}
+    reply, _ = read_reply(json.dumps(body).encode(), "k", "mine", "p", 0.0)
+    assert reply.model == kept

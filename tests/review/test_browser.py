@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 
 from pedcorpus.plugins import Drop
-from pedcorpus.records import Row
+from pedcorpus.records import INSTRUCTION_TASKS, Row
 from pedcorpus.review.decisions import apply, decide, latest, read_decisions, unedited
 from pedcorpus.review.session import Review
 from pedcorpus.run import BuildResult
-from tests.conftest import ROOT
+from tests.builds import rows
+from tests.conftest import ROOT, Run
+from tests.review.test_build import config_of
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -133,7 +135,7 @@ class Desk:
 
 
 def test_thirty_decisions_by_keyboard_survive_a_crash_and_a_second_tab(
-    sample_build: tuple[Path, BuildResult], tmp_path: Path, browser: Any, port: int
+    sample_build: tuple[Path, BuildResult], tmp_path: Path, browser: Any, port: int, run: Run
 ) -> None:
     build, target = sample_build[0], tmp_path / "li.jsonl"
     arguments = (build, "--reviewer", "li", "--decisions", target, "--sample", 6, "--port", port, "--lang", "en")
@@ -148,6 +150,9 @@ def test_thirty_decisions_by_keyboard_survive_a_crash_and_a_second_tab(
     for number in range(1, 7):
         desk.reject(number)
     desk.reject(7, "两种剂量互相矛盾 ark")
+    instructions = {row["id"] for task in INSTRUCTION_TASKS for row in rows(build, task)}
+    while desk.row() not in instructions:  # a pair would be another pair once the row that it is made of is edited
+        desk.accept()
     scripted = desk.row()
     desk.edit(SCRIPT)
     desk.press("k")
@@ -218,6 +223,15 @@ def test_thirty_decisions_by_keyboard_survive_a_crash_and_a_second_tab(
                 assert unedited(found).answers() == item.row.answers()
     assert {row: "reject" if said == "reject" else "keep" for row, said in desk.done.items()} == outcomes
     assert SCRIPT in by_row[scripted][0].messages[-1].content  # type: ignore[index]
+
+    # and what it really makes of them
+    done = run("build", "--config", config_of(tmp_path, target), "--output", tmp_path / "next")
+    assert done.returncode == 0 and "30 rows were decided on" in done.stdout, done.stderr
+    kept = {row["id"]: row for task in INSTRUCTION_TASKS for row in rows(tmp_path / "next", task)}
+    for row_id, said in desk.done.items():
+        if row_id in instructions:
+            assert (row_id in kept) == (said != "reject"), said
+    assert SCRIPT in kept[scripted]["messages"][-1]["content"]
 
 
 @pytest.mark.parametrize("width", [400, 1280])

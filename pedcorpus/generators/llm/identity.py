@@ -53,6 +53,7 @@ class IdentityGenerator:
 
     name = "identity"
     asks = True
+    replaces = False
     tasks = frozenset({"self_cognition"})
 
     def takes(self, record: RawRecord) -> bool:

@@ -123,6 +123,8 @@ class _Asking:
             _raise_if_later(error)
             return None, QualityNote("preference.rephrased", 0.0, error.reason)
         warmer = head + clean(reply.value.answer).text.strip()
+        if key(warmer) == key(own):
+            return None, QualityNote("preference.rephrased", 0.0, "the same words")
         fault = _fault(self.row, own, warmer, names)
         return None if fault else (warmer, reply), QualityNote("preference.rephrased", 0.0 if fault else 1.0, fault)
 

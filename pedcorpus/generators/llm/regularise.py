@@ -31,6 +31,7 @@ from pedcorpus.wording import load_wording
 _MOST_TURNS = 40
 _LONGEST_TURN = 1500
 _GROWTH = 3
+_ECHO = 0.6
 _ALWAYS_SHORT_ENOUGH = 200
 
 
@@ -84,7 +85,7 @@ class RegulariseGenerator:
             seed=context.seed,
         )
         rewritten = [clean(text).text.strip() for text in answer.value.turns]
-        wrong = _misshapen(doctor, rewritten)
+        wrong = _misshapen(doctor, rewritten) or _echo(turns, rewritten)
         if wrong:
             return [refuse(record, "generate.shape", wrong)]
         row = _row(record, task, turns, rewritten, answer)
@@ -113,6 +114,23 @@ def _misshapen(before: Sequence[str], after: Sequence[str]) -> str | None:
         if len(new) > max(_GROWTH * len(old), _ALWAYS_SHORT_ENOUGH):
             return f"turn {number} of the doctor grew from {len(old)} to {len(new)} characters"
     return None
+
+
+def _echo(turns: Sequence[Turn], rewritten: Sequence[str]) -> str | None:
+    """The first rewritten turn that is the patient's words rather than the doctor's own."""
+    spoken = [turn.text for turn in turns if turn.role == "user"]
+    for number, (old, new) in enumerate(zip(_doctor(turns), rewritten, strict=True), start=1):
+        own = _share(new, old)
+        if any(_share(new, heard) >= max(_ECHO, own + 0.1) for heard in spoken):
+            return f"turn {number} of the doctor repeats what the patient said"
+    return None
+
+
+def _share(text: str, source: str) -> float:
+    """How much of ``text``, in pairs of characters, stands in ``source``."""
+    said, held = key(text), key(source)
+    pairs = [said[place : place + 2] for place in range(len(said) - 1)]
+    return sum(pair in held for pair in pairs) / max(1, len(pairs))
 
 
 def _row(

@@ -28,6 +28,10 @@ from pedcorpus.wording import load_wording
 
 _LEAST = 20
 _NO_KNOWLEDGE = re.compile(r"复习思考|思考题|习题|学时|时数|教学|参考文献|目录$|(?i:references|bibliography|contents)$")
+_ASKS = re.compile(
+    r"[?？]|[吗呢]|怎|如何|什么|啥|哪|多[久少大长高]|几|为何|是否|是不是|[能会要]不[能会要]|可不可以|请[问讲说介解]|\b(?:what|how|when|which|why|who|where|should|can|could|is|are|does|do|may|must|tell|explain)\b",
+    re.IGNORECASE,
+)
 _POLITE = re.compile(
     r"请问|您好|你好|医生|大夫|专家|老师|主任|想问一下|谢谢|[吗呢吧啊呀]|\b(?:please|doctor|hello|thank you)\b"
 )
@@ -128,6 +132,8 @@ def _sift(questions: Sequence[str], most: int) -> Iterator[tuple[str, str | None
         lean = leans_on_source(question)
         if not same or lean:
             yield question, f"a question that leans on its source ({lean})" if lean else "an empty question"
+        elif not _ASKS.search(question):
+            yield question, "no question"
         elif same in seen:
             yield question, "the same question again"
         else:

@@ -55,6 +55,7 @@ class SafetyGenerator:
 
     name = "safety"
     asks = True
+    replaces = False
     tasks = frozenset({"safety"})
 
     def takes(self, record: RawRecord) -> bool:

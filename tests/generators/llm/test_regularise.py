@@ -209,3 +209,18 @@ def test_seeds_settle_ties() -> None:
 
 def test_prompt() -> None:
     check_prompt("regularise/turns", RegularisedTurns, frozenset({"count"}))
+
+
+def test_the_patient_s_words_in_the_doctor_s_mouth_are_refused() -> None:
+    made = one(talk(*FEVER), "精神还可以，就是不爱吃饭。", KIND[1])
+    assert (
+        reason(made) == "generate.shape" and isinstance(made, Reject) and "repeats what the patient said" in made.detail
+    )
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_no_demonstration_echoes_the_patient(language: str) -> None:
+    for demo in load_demos(language):
+        item = talk(*(turn.text for turn in demo.turns), language=language)
+        made, _ = run(item, {"turns": list(demo.regularised)})
+        assert not any(isinstance(found, Reject) and "repeats" in found.detail for found in made)
