@@ -39,6 +39,8 @@ from pedcorpus.sources import hash_file
 from pedcorpus.splits import disease_key
 
 _MOST = 20
+_HUBS_OWN = re.compile(r"\.gitattributes$|\.cache/")
+"""What the Hub and its client put beside a published dataset."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -224,6 +226,8 @@ class _Verifier:
         known = {*dataset["shards"], *dataset.get("files", {}), "manifest.json"}
         for path in sorted((self.dataset).rglob("*")):
             name = path.relative_to(self.dataset).as_posix()
+            if self.build is None and _HUBS_OWN.match(name):
+                continue
             if (path.is_file() or path.is_symlink()) and name not in known:
                 self.fault("files", f"{self.shown}{name}", "no part of this dataset")
         for name, about in dataset.get("files", {}).items():

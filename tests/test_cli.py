@@ -65,6 +65,7 @@ def test_every_command_has_help_and_every_option_a_text() -> None:
         "predict",
         "chat",
         "publish",
+        "review",
     }
     train = main.commands["train"]
     assert isinstance(train, Group)

@@ -83,3 +83,24 @@ def test_a_full_folder_is_refused(sample_build: tuple[Path, object], tmp_path: P
     with pytest.raises(BuildDirError, match="not empty"):
         export_build(sample_build[0], "messages", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+# --- read by their consumers ---
+
+
+def test_trl_reads_messages_sharegpt_and_pairs(sample_build: tuple[Path, object], tmp_path: Path) -> None:
+    """TRL's own conversion: what its SFT and DPO trainers take."""
+    trl = pytest.importorskip("trl.data_utils", reason="the train extra is not installed")
+    from datasets import load_dataset
+
+    for form, task in (("messages", "evidiag"), ("sharegpt", "evidiag"), ("dpo", "dfpo")):
+        export_build(sample_build[0], form, tmp_path / form)
+        file = str(tmp_path / form / f"{task}-train.jsonl")
+        held = load_dataset("json", data_files=file, split="train", cache_dir=str(tmp_path / "cache"))
+        source = {row["id"]: row for row in rows(sample_build[0], task)}
+        for row in held.select(range(min(20, len(held)))):
+            found = trl.maybe_convert_to_chatml(row)
+            assert trl.is_conversational(found)
+            for name in ("chosen", "rejected") if form == "dpo" else ("messages",):
+                said = [message["content"] for message in found[name]]
+                assert said == [message["content"] for message in source[row["id"]][name]]

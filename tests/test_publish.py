@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -123,6 +124,19 @@ def test_the_sample_goes_up_and_every_config_loads_from_there(
     assert (header["license"], header["language"], header["size_categories"]) == ("apache-2.0", ["zh"], ["1K<n<10K"])
     again = ok(publish(hub, build, "--repo", "me/ped", "--tag"))
     assert "nothing to send" in again and len(repo.commits) == 1
+    checked = subprocess.run(
+        [sys.executable, "-m", "pedcorpus", "verify", "me/ped", "--revision", "v0.1.0", "--json"],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    report = json.loads(checked.stdout)
+    assert report["faults"] == [], checked.stderr
+    assert checked.returncode == 0
+    assert report["checks"]["rows"] == sum(sum(splits.values()) for splits in held.values())
+    assert "evidence quotes" in report["unchecked"][0]
 
 
 LOCAL = """
