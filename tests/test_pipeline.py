@@ -84,7 +84,13 @@ def test_layout_and_schemas_of_the_build(sample_build: Sample) -> None:
         "report.html",
         "state",
     }
-    assert {path.name for path in (output / "dataset").iterdir()} == {"README.md", "manifest.json", "data"}
+    assert {path.name for path in (output / "dataset").iterdir()} == {
+        "README.md",
+        "manifest.json",
+        "croissant.json",
+        "assets",
+        "data",
+    }
     for path in (output / "records").iterdir():
         assert pq.read_schema(path).equals(record_schema())
     for path in (output / "rejects").iterdir():
