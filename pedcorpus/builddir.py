@@ -46,7 +46,7 @@ def atomic(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise wrap_os_error(error, str(path.parent)) from error
     finally:
@@ -54,7 +54,8 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put a folder's list of names on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -28,7 +28,7 @@ from pedcorpus.llm.cache import STOP, Cache
 from pedcorpus.llm.calls import endpoints_of
 from pedcorpus.llm.prompts import Prompt
 from pedcorpus.llm.reading import parse
-from pedcorpus.llm.request import Endpoint, Request, reply_schema
+from pedcorpus.llm.request import Endpoint, request_to
 from pedcorpus.plugins import GenerateContext, askers_of, asking_generators, generators
 from pedcorpus.records import MEDICAL_TASKS, Evidence, RawRecord, Reject, Row
 from pedcorpus.text import HAN
@@ -108,17 +108,12 @@ class DryAsk:
     ) -> tuple[str, str]:
         """The reply's text and key."""
         endpoint = self._endpoints[to]
-        name, schema = reply_schema(reply) if reply else ("", "")
-        messages = prompt.render(values)
-        request = Request(
-            endpoint.base_url, endpoint.model, messages, name, schema, endpoint.temperature, endpoint.max_tokens,
-            (self._seed + seed) % 2**31,
-        )  # fmt: skip
+        request = request_to(endpoint, prompt.render(values), reply, self._seed + seed)
         found = self._cache.find(request.key)
         if found is not None and found.finish == STOP:
             self._line.cached += 1
             return found.content, request.key
-        sent = sum(tokens(message.content) for message in messages) + tokens(schema)
+        sent = sum(tokens(message.content) for message in request.messages) + tokens(request.schema)
         got = min(endpoint.max_tokens, tokens(prompt.example))
         self._line.calls += 1
         self._line.prompt_tokens += sent

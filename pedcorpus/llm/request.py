@@ -106,6 +106,21 @@ class Request:
         return said + len(self.schema.encode()) + _MESSAGE_TOKENS
 
 
+def request_to(endpoint: Endpoint, messages: tuple[Message, ...], reply: type[ReplyModel] | None, seed: int) -> Request:
+    """The request that asks ``endpoint`` for a ``reply``, or for plain words; ``seed`` of any size."""
+    name, schema = reply_schema(reply) if reply else ("", "")
+    return Request(
+        base_url=endpoint.base_url,
+        model=endpoint.model,
+        messages=messages,
+        schema_name=name,
+        schema=schema,
+        temperature=endpoint.temperature,
+        max_tokens=endpoint.max_tokens,
+        seed=seed % 2**31,
+    )
+
+
 @cache
 def reply_schema(reply: type[ReplyModel]) -> tuple[str, str]:
     """Name and JSON Schema of a reply, as servers take it: every field required, nothing else allowed.

@@ -26,7 +26,7 @@ from pedcorpus.llm.limiter import Limiter
 from pedcorpus.llm.patience import TRIES, HopelessError, Patience
 from pedcorpus.llm.prompts import Prompt, harmless, load_prompt
 from pedcorpus.llm.reading import parse, problems, read_reply, without_thoughts
-from pedcorpus.llm.request import Endpoint, Request, reply_schema
+from pedcorpus.llm.request import Endpoint, Request, request_to
 from pedcorpus.llm.server import Server, allow_connections
 from pedcorpus.records import Message
 
@@ -340,12 +340,7 @@ class Asker:
         self._seed = seed
 
     def _request(self, messages: tuple[Message, ...], to: str, reply: type[ReplyModel] | None, seed: int) -> Request:
-        endpoint = self._session.endpoints[to]
-        name, schema = reply_schema(reply) if reply else ("", "")
-        return Request(
-            endpoint.base_url, endpoint.model, messages, name, schema, endpoint.temperature, endpoint.max_tokens,
-            (self._seed + seed) % 2**31,
-        )  # fmt: skip
+        return request_to(self._session.endpoints[to], messages, reply, self._seed + seed)
 
     async def _whole(self, request: Request, to: str, prompt: Prompt) -> Reply:
         reply = await self._session.call(request, to, prompt.name)

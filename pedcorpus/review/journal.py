@@ -9,6 +9,7 @@ import re
 import threading
 from pathlib import Path
 
+from pedcorpus.builddir import sync_folder
 from pedcorpus.errors import PedcorpusError, wrap_os_error
 from pedcorpus.records import digest
 from pedcorpus.review.decisions import Decision, explain_line, parse_line
@@ -73,7 +74,7 @@ class Journal:
         try:
             self._lock()
             self._load()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             self.close()
             raise wrap_os_error(error, str(path)) from error
@@ -176,11 +177,3 @@ class Journal:
             if self._handle >= 0:
                 os.close(self._handle)
                 self._handle = -1
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -116,6 +116,14 @@ def whole_evidence(record: RawRecord, places: Sequence[tuple[int, int]]) -> list
     return found
 
 
+def holds_pair(record: RawRecord, longest: int) -> bool:
+    """Whether ``record`` is a question and an answer, neither empty nor longer than a reply can hold."""
+    if not record.pairs:
+        return False
+    texts = (record.pairs[0].question.strip(), record.pairs[0].answer.strip())
+    return all(0 < len(text) <= longest for text in texts)
+
+
 def asked_row(
     record: RawRecord,
     task: str,
@@ -206,3 +214,14 @@ def choose_persona(record: RawRecord, context: GenerateContext, roles: Collectio
         age=pick(known["ages"], "age"),
         audience=asker["audience"],
     )
+
+
+def shown_to(record: RawRecord, persona: Persona) -> dict[str, str]:
+    """What a prompt says of the source and of the one who asks about it."""
+    return {
+        "source": record.text,
+        "subject": subject_of(record),
+        "who": persona.who,
+        "tone": persona.tone,
+        "age": persona.age,
+    }

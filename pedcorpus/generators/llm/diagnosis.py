@@ -17,7 +17,7 @@ from pedcorpus.generators.llm.common import (
     evidence_of,
     leans_on_source,
     sentences_with,
-    subject_of,
+    shown_to,
     unfounded,
 )
 from pedcorpus.generators.passage import refuse
@@ -114,13 +114,7 @@ class DiagnosisGenerator:
         answer = await ask.read(
             load_prompt("diagnosis/case", prompt_language(context.language)),
             DiagnosticCase,
-            {
-                "source": record.text,
-                "subject": subject_of(record),
-                "who": persona.who,
-                "tone": persona.tone,
-                "age": persona.age,
-            },
+            shown_to(record, persona),
             seed=context.seed,
         )
         case = answer.value

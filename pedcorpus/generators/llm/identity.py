@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pedcorpus.filters.identity import PRODUCTS
 from pedcorpus.generators.exchanges import fill_placeholders
-from pedcorpus.generators.llm.common import asked_row, unfounded, whole_evidence
+from pedcorpus.generators.llm.common import asked_row, holds_pair, unfounded, whole_evidence
 from pedcorpus.generators.passage import refuse
 from pedcorpus.grounding import load_names
 from pedcorpus.llm.asking import Ask, ReplyModel
@@ -58,10 +58,7 @@ class IdentityGenerator:
 
     def takes(self, record: RawRecord) -> bool:
         """Whether ``record`` is a self-cognition pair."""
-        if record.source_kind != "self_cognition" or not record.pairs:
-            return False
-        texts = (record.pairs[0].question.strip(), record.pairs[0].answer.strip())
-        return all(0 < len(text) <= _LONGEST for text in texts)
+        return record.source_kind == "self_cognition" and holds_pair(record, _LONGEST)
 
     async def generate(self, record: RawRecord, context: GenerateContext, ask: Ask) -> list[Row | Reject]:
         """Up to ``context.per_record`` rows.

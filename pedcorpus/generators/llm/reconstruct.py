@@ -12,7 +12,7 @@ from pydantic import Field
 
 from pedcorpus.filters.number import NumberFilter
 from pedcorpus.generators.exchanges import forced_task, task_of
-from pedcorpus.generators.llm.common import UngroundedError, asked_row, evidence_of, whole_evidence
+from pedcorpus.generators.llm.common import UngroundedError, asked_row, evidence_of, holds_pair, whole_evidence
 from pedcorpus.generators.passage import refuse
 from pedcorpus.grounding import load_names, ungrounded_names
 from pedcorpus.llm.asking import Answer, Ask, ReplyModel
@@ -72,10 +72,7 @@ class ReconstructGenerator:
 
     def takes(self, record: RawRecord) -> bool:
         """Whether ``record`` is a distilled pair that a reply can hold."""
-        if record.source_kind != "distilled" or not record.pairs:
-            return False
-        texts = (record.pairs[0].question.strip(), record.pairs[0].answer.strip())
-        return all(0 < len(text) <= _LONGEST for text in texts)
+        return record.source_kind == "distilled" and holds_pair(record, _LONGEST)
 
     async def generate(self, record: RawRecord, context: GenerateContext, ask: Ask) -> list[Row | Reject]:
         """The reconstructed pair, or why it is refused. Five calls."""

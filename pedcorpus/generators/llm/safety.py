@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pedcorpus.generators.llm.common import asked_row, unfounded, whole_evidence
+from pedcorpus.generators.llm.common import asked_row, holds_pair, unfounded, whole_evidence
 from pedcorpus.generators.passage import refuse
 from pedcorpus.grounding import load_names
 from pedcorpus.llm.asking import Ask, ReplyModel
@@ -60,10 +60,7 @@ class SafetyGenerator:
 
     def takes(self, record: RawRecord) -> bool:
         """Whether ``record`` is a safety pair."""
-        if record.source_kind != "safety" or not record.pairs:
-            return False
-        texts = (record.pairs[0].question.strip(), record.pairs[0].answer.strip())
-        return all(0 < len(text) <= _LONGEST for text in texts)
+        return record.source_kind == "safety" and holds_pair(record, _LONGEST)
 
     async def generate(self, record: RawRecord, context: GenerateContext, ask: Ask) -> list[Row | Reject]:
         """Up to ``context.per_record`` rows; one that names nobody to turn to is refused. One call."""

@@ -17,7 +17,7 @@ from pedcorpus.generators.llm.common import (
     evidence_of,
     leans_on_source,
     sentences_with,
-    subject_of,
+    shown_to,
 )
 from pedcorpus.generators.passage import cite, refuse
 from pedcorpus.grounding import load_names
@@ -104,14 +104,7 @@ class TreatmentGenerator:
         answer = await ask.read(
             load_prompt("treatment/advise", language),
             TreatmentAdvice,
-            {
-                "source": record.text,
-                "subject": subject_of(record),
-                "who": persona.who,
-                "tone": persona.tone,
-                "age": persona.age,
-                "audience": persona.audience,
-            },
+            {**shown_to(record, persona), "audience": persona.audience},
             seed=context.seed,
         )
         advice = answer.value
