@@ -56,7 +56,7 @@ REASONS: dict[str, str] = {
     "quality.self_check": "the model found fault with its own last version",
     "quality.spun": "text that a synonym spinner has made",
     "safety.dose": "a dose that rests on no textbook, guideline or graph",
-    "safety.age": "a dose without the age or weight it is for",
+    "safety.age": "a dose without the age or weight it is for, or for other ages than the question's child has",
     "safety.historic": "an old book's remedy quoted in a modern text",
     "safety.minor": "sexual acts with a child, or a child undressed or beaten",
     "safety.personal": "personal data that masking has missed",

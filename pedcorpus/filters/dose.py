@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pedcorpus.ages import misplaced_doses
 from pedcorpus.plugins import Drop, Keep
 from pedcorpus.quantities import Quantity, counted_out, doses, reading
 from pedcorpus.records import DOSE_EVIDENCE_KINDS, MEDICAL_TASKS, Row
@@ -68,7 +69,8 @@ class DoseFilter:
 
     A textbook, guideline or graph justifies a dose. Where its title does not say that it is about children,
     each line with a dose must name age, weight or the child itself. A dose of a toxic raw drug (附子, 朱砂) needs age or
-    weight on its line in every book, and doses for adults alone never pass. Old measures (钱, 两, 方寸匕) and units that no
+    weight on its line in every book, and doses for adults alone never pass, nor those of an answer that are all for
+    other ages than the question's child has. Old measures (钱, 两, 方寸匕) and units that no
     dose has never pass. In general instructions an amount counts where the answer speaks of medicine or children,
     or goes by body weight; flour in a recipe does not.
     """
@@ -124,6 +126,9 @@ class DoseFilter:
                     return Drop("safety.age", f"no age or weight beside {given[0].shown}")
         if grown and not others:
             return Drop("safety.age", f"{', '.join(dict.fromkeys(grown))}: a dose for adults alone")
+        misplaced = misplaced_doses("\n".join(row.questions()), "\n".join(row.answers()))
+        if misplaced:
+            return Drop("safety.age", f"{misplaced}: not for a child as old as the one asked about")
         return Keep()
 
 
