@@ -88,7 +88,7 @@ def test_report_status_card_and_trace_tell_of_the_model(asked: Path, run: Run) -
     page = (build / "report.html").read_text(encoding="utf-8")
     assert "Calls and cost" in page and "llm/roleplay/ask@1.0" in page
     card = (build / "dataset" / "README.md").read_text(encoding="utf-8")
-    assert "scripted" in card and "llm/treatment/advise@1.0" in card
+    assert "scripted" in card and "llm/treatment/advise@1.1" in card
     told = json.loads(run("status", build, "--json").stdout)
     assert told["calls"] > 100 and float(told["spent_usd"]) > 0
     row = next(row for row in rows(build, "trerecom") if row["provenance"]["model"])

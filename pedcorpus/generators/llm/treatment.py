@@ -56,15 +56,18 @@ class DrugDose(ReplyModel):
 
 
 class TreatmentAdvice(ReplyModel):
-    """A question and the items of its answer."""
+    """A question and the items of its answer.
 
-    source_says: bool
+    ``source_says`` comes last, after the quotes were looked for: asked first, small models deny what they then quote.
+    """
+
     question: str = Field(max_length=300)
     treatment: list[AdvicePoint] = Field(max_length=8)
     doses: list[DrugDose] = Field(max_length=8)
     contraindications: list[AdvicePoint] = Field(max_length=8)
     follow_up: list[AdvicePoint] = Field(max_length=8)
     seek_care: list[AdvicePoint] = Field(max_length=8)
+    source_says: bool
 
     def points(self) -> list[AdvicePoint]:
         """Every item but the doses."""

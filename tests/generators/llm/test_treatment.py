@@ -82,7 +82,7 @@ def test_items_become_one_answer() -> None:
     ]
     assert all(TEXT[span.start : span.end] == span.quote for span in row.evidence)
     assert "".join(span.quote for span in row.evidence).count("布洛芬") == 2
-    assert (row.provenance.generator, row.provenance.prompt_id) == ("treatment", "llm/treatment/advise@1.0")
+    assert (row.provenance.generator, row.provenance.prompt_id) == ("treatment", "llm/treatment/advise@1.1")
 
 
 def test_answer_passes_the_hard_checks() -> None:
