@@ -36,7 +36,7 @@ REASONS: dict[str, str] = {
     "generate.shape": "the reply fits its schema and breaks a rule of its kind",
     "generate.truncated": "the reply was cut at llm.max_tokens",
     "generate.unanswered": "the server failed, lost or never answered the request, again and again",
-    "generate.nothing": "no instruction could be made of the record",
+    "generate.nothing": "no instruction could be made of the record, or no preference pair of the row",
     "generate.task": "the record gives instructions of tasks alone that `generate.tasks` leaves out",
     "grounding.absent": "the source does not say, the model answered",
     "grounding.name": "a drug or disease that neither the evidence nor the graph names",

@@ -261,16 +261,15 @@ def load_rows_with_records(folder: Path, part: str, records: Path, screened: str
 async def pair_row(
     item: tuple[Row, RawRecord | None], context: GenerateContext, session: Session, names: Path | None
 ) -> Made:
-    """The preference pair of one row."""
+    """The preference pair of one row, or why there is none."""
     from pedcorpus.generators.llm.preference import PreferenceGenerator
     from pedcorpus.grounding import load_names
 
     row, record = item
     generator = PreferenceGenerator()
     seed = seed_of(context, row.id, generator.name)
-    made: Row | Reject | None
     try:
-        made = await generator.pair(
+        pair = await generator.pair(
             row,
             record,
             context,
@@ -280,10 +279,12 @@ async def pair_row(
         )
     except CallFailedError as failure:
         _note_missing(session, failure, f"{generator.name}, row {row.id} of {row.source_id}")
-        made = Reject(
-            "derive", failure.reason, f"{generator.name}: {failure.detail}", row.id, row.source_id, as_json(row)
-        )
-    return [made] if made is not None else []
+        reason, detail = failure.reason, failure.detail
+    else:
+        if pair is not None:
+            return [pair]
+        reason, detail = "generate.nothing", "no worse answer says anything else than the chosen one"
+    return [Reject("derive", reason, f"{generator.name}: {detail}", row.id, row.source_id, as_json(row))]
 
 
 def _note_missing(session: Session, failure: CallFailedError, where: str) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 
 from pedcorpus.generators.llm.preference import ColdAnswer, PreferenceGenerator, RephrasedAnswer
 from pedcorpus.generators.llm.worse import shift_dose, swap_name
+from pedcorpus.llm import asking_parts
 from pedcorpus.llm.asking import CallFailedError, ReplyModel
 from pedcorpus.llm.prompts import load_prompt
+from pedcorpus.llm.session import Session
 from pedcorpus.medical_names import Names
 from pedcorpus.plugins import GenerateContext
 from pedcorpus.quantities import doses, quantities
-from pedcorpus.records import Message, RawRecord, Row, Version
+from pedcorpus.records import Message, RawRecord, Reject, Row, Version
 from tests.generators.llm.scripted import HOSTILE, ScriptedAsk, check_contained, check_prompt
 from tests.making import ALL_TASKS, record, row
 
@@ -237,6 +240,17 @@ def test_failures_are_done_without() -> None:
     pair, _ = run(rephrase=lost, curt=lost, tedious=lost)
     assert pair is not None
     assert (pair.rejected_from, pair.provenance.model) == ("rule", None)
+
+
+def test_a_row_without_a_pair_is_in_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = row("多休息，多喝水。", question="感冒怎么办？")
+    copied = {name: {"answer": "多休息，多喝水。"} for name in (REPHRASE, CURT, TEDIOUS)}
+    monkeypatch.setattr(asking_parts, "Asker", lambda *_: ScriptedAsk(copied))
+    session = cast(Session, SimpleNamespace(endpoints={"generator": None}))
+    (found,) = asyncio.run(asking_parts.pair_row((plain, None), CONTEXT, session, None))
+    assert isinstance(found, Reject)
+    assert (found.stage, found.reason, found.row_id) == ("derive", "generate.nothing", plain.id)
+    assert found.detail.startswith("preference: ")
 
 
 def test_what_a_later_build_may_get_is_not_done_without() -> None:
