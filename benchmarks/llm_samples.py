@@ -55,14 +55,14 @@ class Selection:
 
 TEXTBOOK = ("textbook", "textbook/01-呼吸系统疾病.md", "儿科学示例教程")
 OURS = {
-    "roleplay": Selection(("roleplay", "preference"), *TEXTBOOK, 7, ("medkqa", "dfpo")),
-    "diagnosis": Selection(("diagnosis",), *TEXTBOOK, 3, ("evidiag",)),
-    "treatment": Selection(("treatment",), *TEXTBOOK, 10, ("trerecom",)),
-    "regularise": Selection(("regularise",), "conversation", "dialogues", "儿科问诊对话（示例）", 3, MEDICAL),
-    "reconstruct": Selection(("reconstruct",), "distilled", "qa/qa.csv", "儿科问答（示例）", 2, MEDICAL),
-    "safety": Selection(("safety",), "safety", "safety/safety.jsonl", "安全问答（示例）", 3, ("safety",)),
+    "roleplay": Selection(("roleplay", "preference"), *TEXTBOOK, 16, ("medkqa", "dfpo")),
+    "diagnosis": Selection(("diagnosis",), *TEXTBOOK, 48, ("evidiag",)),
+    "treatment": Selection(("treatment",), *TEXTBOOK, 57, ("trerecom",)),
+    "regularise": Selection(("regularise",), "conversation", "dialogues", "儿科问诊对话（示例）", 20, MEDICAL),
+    "reconstruct": Selection(("reconstruct",), "distilled", "qa/qa.csv", "儿科问答（示例）", 20, MEDICAL),
+    "safety": Selection(("safety",), "safety", "safety/safety.jsonl", "安全问答（示例）", 7, ("safety",)),
     "identity": Selection(
-        ("identity",), "self_cognition", "identity/identity.json", "身份认知（示例）", 2, ("self_cognition",)
+        ("identity",), "self_cognition", "identity/identity.json", "身份认知（示例）", 7, ("self_cognition",)
     ),
 }
 GUIDELINE = ("guideline", "guideline_json/*支原体肺炎*", "诊疗指南")
@@ -98,8 +98,15 @@ base_url = "http://127.0.0.1:{port}/v1"
 model = "{model}"
 api_key_env = ""
 max_in_flight = {slots}
-temperature = 0.2
-max_tokens = 1200
+max_tokens = 900
+timeout = 1800
+
+[llm.assistant]
+base_url = "http://127.0.0.1:{port}/v1"
+model = "{model}"
+api_key_env = ""
+max_in_flight = {slots}
+max_tokens = 600
 timeout = 1800
 """
 
@@ -193,7 +200,10 @@ def collect(folder: Path, generator: str) -> Result:
                 candidates.append(Candidate(row, place(row)))
         for item in rows_of(folder / "rejects", "*.parquet"):
             held = json.loads(item["row"] or "{}")
-            if held.get("provenance", {}).get("generator") == generator:
+            unpaired = item["stage"] == "derive" and item["detail"].startswith("preference: ")
+            if unpaired and own is not None:
+                continue
+            if unpaired or held.get("provenance", {}).get("generator") == generator:
                 candidates.append(Candidate(held, place(held), item["reason"], item["detail"]))
             elif own is not None and item["stage"] == "generate" and held.get("record_id") in taken:
                 where = taken[held["record_id"]]
@@ -258,7 +268,7 @@ def shown(number: int, item: Candidate) -> str:
 def table(results: Mapping[str, Result]) -> str:
     """A line a generator."""
     lines = [
-        "Seconds are the waiting times of all calls, two at a time.",
+        "Seconds are the waiting times of all calls, four at a time.",
         "",
         "| generator | records | candidates | kept | keep rate | calls | tokens in | tokens out | seconds |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -337,8 +347,8 @@ shows more of them than what they do to a good one.
 **The rows illustrate how the checks work. They are no medical advice**, and a kept row is not a right row: the checks see
 numbers, names and quotes, not every bent sense. Rows of such a model need a doctor's eye, one by one.
 
-Each generator got a few records of the sources that come with the program (`examples/sample`), at temperature 0.2, with at most
-1,200 tokens a reply. `benchmarks/llm_samples.py` makes this page, all but what stands under "Read against the source".
+Each generator got a few records of the sources that come with the program (`examples/sample`), at temperature 0.7, with at most
+900 tokens a reply. `benchmarks/llm_samples.py` makes this page, all but what stands under "Read against the source".
 """
 READING = "## Read against the source\n"
 OTHERS = """Sources that others wrote, such as national guidelines. Only figures are told here, and no sentence of them is shown.
@@ -354,8 +364,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("llm-samples"), help="builds and replies")
     parser.add_argument("--only", nargs="*", default=list(OURS), help="these builds alone")
     parser.add_argument("--times", type=float, default=1.0, help="longer selections of the bundled sample")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--slots", type=int, default=2, help="requests at a time")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=4, help="requests at a time")
     parser.add_argument("--port", type=int, default=8091, help="part of what a reply is kept under")
     parser.add_argument("--offline", action="store_true", help="no model: the replies that are there")
     given = parser.parse_args()
