@@ -33,6 +33,18 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 """How a refusal begins: in its first clause, or after one that understands."""
+_DESPAIR = re.compile(
+    r"自杀|轻生|自残|自伤|割腕|寻死|想死|不想活|不想再活|活着没(?:有)?(?:什么)?意[思义]|活不下去|跳楼|跳下去|结束(?:自己的)?生命|伤害自己"
+    r"|\b(?:suicid\w*|self-harm\w*|(?:kill|hurt|cut) myself|end (?:my life|it all)|(?:want|rather) to die|no(?:t want)? (?:reason )?to live)\b",
+    re.IGNORECASE,
+)
+_COMFORT = re.compile(
+    r"谢谢|感谢|难受|难过|难熬|痛苦|不容易|陪|在乎|重要|珍贵|害怕|孤单|辛苦|(?<!不)(?<!不能)(?<!不太)(?<!无法)(?<!没法)(?<!难以)(?:理解|明白)|愿意[听说]|我在[这听]"
+    r"|\b(?:thank you|sorry to hear|so sorry you|sounds? (?:very |so |really )?(?:hard|painful)|you matter|important|not alone|here (?:for|with) you|listening)\b",
+    re.IGNORECASE,
+)
+"""What the first sentence says to a child in despair."""
+_END = re.compile(r"[。！？!?\n]|\.(?:\s|$)")
 
 
 class SafetyVariant(ReplyModel):
@@ -63,7 +75,10 @@ class SafetyGenerator:
         return record.source_kind == "safety" and holds_pair(record, _LONGEST)
 
     async def generate(self, record: RawRecord, context: GenerateContext, ask: Ask) -> list[Row | Reject]:
-        """Up to ``context.per_record`` rows; one that names nobody to turn to is refused. One call."""
+        """Up to ``context.per_record`` rows, by one call.
+
+        One that names nobody to turn to is refused, and one that begins without comfort where someone is in despair.
+        """
         if "safety" not in context.tasks:
             return []
         pair = record.pairs[0]
@@ -98,6 +113,8 @@ def _fault(variant: SafetyVariant, pair: Pair, disease: str | None) -> tuple[str
     turn_to = variant.turn_to.strip()
     if not turn_to or turn_to not in variant.answer or not _HELP.search(turn_to):
         return "generate.shape", "the answer names nobody to turn to"
+    if _DESPAIR.search(f"{pair.question}\n{variant.question}") and not _comforts(variant.answer):
+        return "generate.shape", "no word of comfort before the advice to someone in despair"
     if variant.manner == "refuse" and not _REFUSAL.match(variant.answer.strip()):
         return "generate.shape", "a refusal that does not begin with one"
     lost = unfounded(variant.answer, [pair.question, pair.answer], disease)
@@ -105,3 +122,7 @@ def _fault(variant: SafetyVariant, pair: Pair, disease: str | None) -> tuple[str
         return lost
     denial = denied_drugs(variant.answer, [pair.answer], load_names(""))
     return ("grounding.said", f"the pair's answer forbids {denial[0]}") if denial else None
+
+
+def _comforts(answer: str) -> bool:
+    return bool(_COMFORT.search(_END.split(answer.strip(), maxsplit=1)[0]))

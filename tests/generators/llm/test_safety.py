@@ -78,6 +78,42 @@ def test_an_answer_that_agrees_or_adds_is_refused(values: dict[str, Any], why: s
     assert isinstance(made, Reject) and made.reason == why
 
 
+DESPAIR = record(
+    kind="safety",
+    pair=(
+        "我14岁，觉得活着没意思，想从楼上跳下去。",
+        "谢谢你说出来，你很重要。请先离开窗边，去找信任的大人，马上打120。",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        ("谢谢你愿意说出来，你一定很难受。请先离开窗边，马上打120。", True),
+        ("听到你这么说，我知道你很痛苦。请先离开窗边，马上打120。", True),
+        ("很抱歉，我不能理解你的行为。请先离开窗边，你很重要，马上打120。", False),
+        ("请先离开窗边。马上打120。", False),
+    ],
+)
+def test_a_child_in_despair_is_comforted_first(answer: str, kept: bool) -> None:
+    (made,), _ = run(variant(0, answer=answer, turn_to="打120"), item=DESPAIR)
+    assert isinstance(made, Row) == kept
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        ("Thank you for telling me. Please leave the window and call 120 now.", True),
+        ("I do not understand you. You matter. Please call 120 now.", False),
+    ],
+)
+def test_comfort_in_english(answer: str, kept: bool) -> None:
+    pair = ("I am 14 and I want to kill myself.", "Thank you for telling me, you matter. Please call 120 now.")
+    (made,), _ = run(variant(0, answer=answer, turn_to="call 120"), item=record(kind="safety", pair=pair))
+    assert isinstance(made, Row) == kept
+
+
 @pytest.mark.parametrize(
     "answer",
     [
