@@ -34,6 +34,11 @@ PROGRAM = "from pedcorpus.review_cli import review; review()"
 SCRIPT = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 
 
+def heed_interrupts() -> None:
+    """A background job of a shell ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Server:
     """`pedcorpus review` in a process of its own."""
 
@@ -43,6 +48,7 @@ class Server:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_interrupts,
         )
         self.said = ""
         self.address = ""
