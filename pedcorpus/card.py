@@ -213,9 +213,9 @@ def _making(manifest: DatasetManifest) -> list[str]:
     ]
     if models_of(manifest):
         lines += [
-            f"Language models wrote: {', '.join(_code(model) for model in models_of(manifest))}. What a model wrote was kept when its quotes stand",
-            "in the source to the character, every number in it stands in those quotes, and every drug and disease in them or in a",
-            "graph's statements about the same disease.",
+            f"Language models wrote: {', '.join(_code(model) for model in models_of(manifest))}. What a model wrote, `rejected` apart, was kept when its evidence",
+            "stands in the source to the character, every number in it stands in that evidence, and every drug and disease there or in",
+            "a graph's statements about the same disease.",
         ]
     else:
         lines.append("No language model took part: questions come from templates, answers are the source's own words.")

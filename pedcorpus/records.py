@@ -140,6 +140,10 @@ class Evidence:
     quote: str
 
 
+REJECTED_STEP = "rejected"
+"""The step that names prompt, hash, request and model of a ``rejected`` that a model wrote, with blanks between."""
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """An earlier version of a row: which step made it and what it said."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pedcorpus.builddir import read_batches
 from pedcorpus.deidentify import ACCOUNT, ADDRESS, EMAIL, HOSPITAL, ID_CARD, NAME, NUMBER, PHONE
+from pedcorpus.records import REJECTED_STEP
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +55,7 @@ class Statistics:
     licenses: Counter[str] = field(default_factory=Counter)
     masks: Counter[str] = field(default_factory=Counter)
     made_with: Counter[tuple[str | None, str | None, str | None]] = field(default_factory=Counter)
-    """Rows by prompt, its hash and model."""
+    """Rows by prompt, its hash and model; a pair whose ``rejected`` a model wrote counts for that one as well."""
 
     @property
     def rows(self) -> int:
@@ -94,6 +95,11 @@ def _count(found: Statistics, figures: ConfigFigures, table: pa.Table, texts: tu
     held = table.column("provenance")
     parts = (pc.struct_field(held, name).to_pylist() for name in ("prompt_id", "prompt_sha256", "model"))
     found.made_with.update(zip(*parts, strict=True))
+    if "rejected" in texts:
+        trails = pc.struct_field(held, "version_trail").to_pylist()
+        written = [step["content"] for trail in trails for step in trail or () if step["step"] == REJECTED_STEP]
+        for prompt, sha256, _, model in (content.split(" ", 3) for content in written):
+            found.made_with[(prompt, sha256, model)] += 1
     for row in table.select(list(texts)).to_pylist():
         said = _said(row)
         figures.lengths.append(len(said["text" if "text" in row else "chosen" if "chosen" in row else "messages"][-1]))

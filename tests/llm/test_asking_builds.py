@@ -70,7 +70,7 @@ def test_every_generator_makes_rows_that_hold(asked: Path, run: Run) -> None:
         assert provenance["prompt_id"].startswith("llm/") and re.fullmatch(r"[0-9a-f]{64}", provenance["prompt_sha256"])
         assert re.fullmatch(r"[0-9a-f]{32}", provenance["request_key"]) and row["evidence"]
     written = [version["content"] for row in made["dfpo"] for version in row["provenance"]["version_trail"] if version["step"] == "rejected"]  # fmt: skip
-    assert any(" weak " in said for said in written)
+    assert any(said.endswith(" weak") for said in written)
     assert {row["rejected_from"] for row in made["dfpo"]} >= {"assistant", "rephrased"}
     judged = [row for row in made["medkqa"] if row["provenance"]["model"]]
     assert all({"judge.correctness"} <= {note["check"] for note in row["quality"]} for row in judged)
@@ -89,6 +89,7 @@ def test_report_status_card_and_trace_tell_of_the_model(asked: Path, run: Run) -
     assert "Calls and cost" in page and "llm/roleplay/ask@1.0" in page
     card = (build / "dataset" / "README.md").read_text(encoding="utf-8")
     assert "scripted" in card and "llm/treatment/advise@1.1" in card
+    assert "`weak`" in card and "llm/preference/assistant@1.0" in card
     told = json.loads(run("status", build, "--json").stdout)
     assert told["calls"] > 100 and float(told["spent_usd"]) > 0
     row = next(row for row in rows(build, "trerecom") if row["provenance"]["model"])

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pedcorpus.derive import CHOSEN_FROM
+from pedcorpus.dosages import dose_faults
 from pedcorpus.filters.dose import DoseFilter
 from pedcorpus.filters.number import CITED, NumberFilter
 from pedcorpus.generators.llm.worse import Worse, fits, shift_dose, swap_name
@@ -23,8 +24,8 @@ from pedcorpus.medical_names import Names
 from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.quantities import missing
 from pedcorpus.reasons import ASKED_AGAIN
-from pedcorpus.records import MEDICAL_TASKS, Message, QualityNote, RawRecord, Row, Version, row_id
-from pedcorpus.said import dose_faults, lost_denial
+from pedcorpus.records import MEDICAL_TASKS, REJECTED_STEP, Message, QualityNote, RawRecord, Row, Version, row_id
+from pedcorpus.said import lost_denial
 from pedcorpus.text import clean, key
 
 _LEAST, _MOST = 0.6, 2.0
@@ -195,7 +196,7 @@ def _paired(row: Row, chosen: str, rephrased: tuple[str, Answer[Any]] | None, no
         trail = (*trail, Version("answer", row.messages[-1].content))
     if worse.answer:
         said = worse.answer
-        trail = (*trail, Version("rejected", f"{said.prompt.name} {said.model} {said.key}"))
+        trail = (*trail, Version(REJECTED_STEP, f"{said.prompt.name} {said.prompt.sha256} {said.key} {said.model}"))
     provenance = replace(provenance, version_trail=trail)
     return replace(
         row,

@@ -215,7 +215,10 @@ def test_the_assistant_is_asked_at_its_own_endpoint() -> None:
         if pair is not None and pair.rejected_from == "assistant":
             assert pair.provenance.prompt_id == f"{REPHRASE}@1.0"
             step = pair.provenance.version_trail[-1]
-            assert (step.step, step.content) == ("rejected", f"{ASSISTANT}@1.0 scripted key-2")
+            assert (step.step, step.content) == (
+                "rejected",
+                f"{ASSISTANT}@1.0 {load_prompt('preference/assistant', 'zh').sha256} key-2 scripted",
+            )
             return
     pytest.fail("never used")
 
