@@ -67,11 +67,20 @@ class Ages:
     low: Fraction
     high: Fraction | None
 
+    @classmethod
+    def everyone(cls) -> Ages:
+        """Any age."""
+        return cls(Fraction(0), None)
+
     def holds(self, other: Ages) -> bool:
         """Whether some age is in both, a tenth of a month more or less."""
         return (self.high is None or other.low <= self.high + _SLACK) and (
             other.high is None or self.low <= other.high + _SLACK
         )
+
+    def is_within(self, other: Ages) -> bool:
+        """Whether all these ages are among ``other``."""
+        return self.low >= other.low and (other.high is None or (self.high is not None and self.high <= other.high))
 
 
 def child_of(question: str) -> Ages | None:
@@ -113,7 +122,7 @@ def misplaced_doses(question: str, answer: str) -> str | None:
         found = doses(line)
         if not found:
             continue
-        named = list(_named(line))
+        named = list(named_ages(line))
         if not named or any(ages.holds(child) for ages in named):
             return None
         first = first or found[0].shown
@@ -121,13 +130,13 @@ def misplaced_doses(question: str, answer: str) -> str | None:
 
 
 def _times(text: str) -> Iterator[tuple[Quantity, Fraction]]:
-    """Lengths of time that may be ages, with their months."""
+    """Lengths of time in Chinese that may be ages, with their months."""
     for quantity in quantities(text):
-        if quantity.unit in _MONTHS:
+        if quantity.unit in _MONTHS and not re.search("[a-z]", quantity.shown):
             yield quantity, quantity.value * _MONTHS[quantity.unit]
 
 
-def _named(sentence: str) -> Iterator[Ages]:
+def named_ages(sentence: str) -> Iterator[Ages]:
     """The ages that a sentence speaks of; whoever else it names is of any age."""
     folded = reading(sentence)
     rest = list(folded)
@@ -163,11 +172,11 @@ def _named(sentence: str) -> Iterator[Ages]:
             yield Ages(Fraction(low), None if high is None else Fraction(high))
             others = others.replace(group, "")
     if _ANYONE.search(others):
-        yield Ages(Fraction(0), None)
-    yield from _en_named(sentence.lower())
+        yield Ages.everyone()
+    yield from _ennamed_ages(sentence.lower())
 
 
-def _en_named(line: str) -> Iterator[Ages]:
+def _ennamed_ages(line: str) -> Iterator[Ages]:
     for match in _EN_BOUND.finditer(line):
         months = _en_months(match)
         after = match["after"] or ""

@@ -92,7 +92,33 @@ _OTHER = {
     "疗程": "疗程",
     "个疗程": "疗程",
 }
+_ENGLISH = {
+    "mg": "mgs milligram milligrams milligramme milligrammes",
+    "ug": "mcgs microgram micrograms microgramme microgrammes",
+    "ng": "nanogram nanograms",
+    "g": "gram grams gramme grammes",
+    "kg": "kgs kilogram kilograms kilo kilos",
+    "ml": "mls millilitre millilitres milliliter milliliters",
+    "l": "litre litres liter liters",
+    "iu": "units unit ius",
+    "片": "tablet tablets tab tabs pill pills",
+    "粒": "capsule capsules",
+    "滴": "drop drops",
+    "喷": "puff puffs spray sprays",
+    "袋": "sachet sachets",
+    "茶匙": "teaspoon teaspoons tsp teaspoonful teaspoonfuls",
+    "汤匙": "tablespoon tablespoons tbsp",
+    "岁": "year years",
+    "月": "month months",
+    "周": "week weeks",
+    "d": "day days",
+    "h": "hour hours hrs",
+    "min": "minute minutes mins",
+    "次": "times",
+}
+"""The same units spelled out in English, by what they are read as."""
 _UNITS: dict[str, str] = {**_MASS, **_VOLUME, **_ACTIVITY, **_AMOUNT, **_PIECE, **_BODY, **_TIME, **_OTHER}
+_UNITS |= {word: unit for unit, words in _ENGLISH.items() for word in words.split()}
 _PER = {**_UNITS, "dl": "dl", "分升": "dl", "hpf": "hpf", "hp": "hpf", "每天": "d", "分": "min"}
 
 _DOSE_BASES = frozenset({*_MASS.values(), *_VOLUME.values(), *_ACTIVITY.values(), *_PIECE.values(), "mmol", "meq"})
@@ -224,6 +250,8 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"[ ·.*]m\^?-2(?!\d)"), "/m2"),
     (re.compile(r"(?<=[a-z])\^(?=[23])"), ""),
     (re.compile(r"/100ml"), "/dl"),
+    (re.compile(r"(?<=[a-z]) ?per ?(?:kg|kilo(?:gram)?)s?(?![a-z])"), "/kg"),
+    (re.compile(r"(?<=[km]g|ml|ms|rs) ?(?:per|a|each|every) ?day(?![a-z])"), "/d"),
     (re.compile(r"(?<![\d×x*])10的([1-9]\d?)次方"), r"1×10^\1"),
     (re.compile(r"(?<=[×x*]10)(?: ?(?=\d{1,2}[/个拷])|的(?=[1-9]\d?次方))"), "^"),
     (re.compile(r"个半(月|小时|钟头|星期|礼拜)"), r"个\1½"),

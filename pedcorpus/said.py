@@ -1,18 +1,16 @@
-"""What a text says of a drug, a dose or a doctor: whether it is denied, whose dose it is, whom it is for.
+"""What a text says of a drug or a doctor, and whether it denies it.
 
-`lost_denial` compares two wordings of one text; `dose_faults` and `denied_drugs` hold an answer to its quotes.
+`lost_denial` compares two wordings of one text; `denied_drugs` holds an answer to its quotes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from pedcorpus.filters.dose import for_adults
 from pedcorpus.grounding import drug_places
 from pedcorpus.medical_names import DRUGS, Names, base, other_names, spelled
-from pedcorpus.quantities import Quantity, doses, reading
+from pedcorpus.quantities import reading
 
 # --- denials ----------------------------------------------------------------------------------------
 
@@ -20,13 +18,13 @@ _DENY = re.compile(
     r"(?<![能可要用该去吃服打])不(?:要(?!紧)|能|应该?|宜|可以?|用|必|需要?|建议|推荐|得|该|适合|适宜|主张|提倡|许|准|给|去|服|打|再|[吃喝](?![饭奶不药]|东西)|喂|使用|考虑)"
     r"(?!不|超过|超出|大于|高于|多于|低于|少于|小于|缓解|控制|退|止|改善|进食|耐受|达到|除外|排除|自行缓|与|和|同|拖|犹豫)"
     r"|别(?![的人名是处])|勿|禁(?!食|水|饮|忌[证症])|忌(?![证症食口])|慎|避免|无需|无须|没有?必要|(?<!不)停[用服止]"
-    r"|(?:(?:do|does|should|must|may|can|is|are) ?not|n't|never|avoid|contraindicated)(?! ?(?:exceed|more ?than|only))",
+    r"|(?:(?:do|does|should|must|may|can|is|are) ?not|n't|(?<!whe)never(?!y)|avoid|contraindicated)(?! ?(?:exceed|more ?than|only))",
     re.IGNORECASE,
 )
 """Words that deny what comes after them. English ones stand in folded text too, where no blanks are left."""
 _DENY_AFTER = re.compile(
     r"禁|别(?![的人名是处])|(?<!不)停(?!留)|(?<!顾)忌(?![证症食口])|慎|(?<![能可要用该去吃服打])不(?:宜|能|可|要|建议|推荐|应|得|用|适合|适用)(?!不|超过|超出|大于|高于|多于|低于|少于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|与|和|同)"
-    r"|勿|停用|(?:(?:do|does|should|must|may|can|is|are) ?not|never|contraindicated|avoided)(?! ?(?:exceed|more ?than|only))",
+    r"|勿|停用|(?:(?:do|does|should|must|may|can|is|are) ?not|(?<!whe)never(?!y)|contraindicated|avoided)(?! ?(?:exceed|more ?than|only))",
     re.IGNORECASE,
 )
 """Words that deny what comes before them."""
@@ -35,8 +33,10 @@ _ENDS = re.compile(
     re.IGNORECASE,
 )
 """What ends the reach of a denial."""
-_CLAUSE = re.compile(r"[，,。；;！？!?\n]|(?<=[a-z])\.(?!\d)")
-_SENTENCE = re.compile(r"[。；;！？!?\n]|(?<=[a-z])\.(?!\d)")
+CLAUSE = re.compile(r"[，,。；;！？!?\n]|(?<=[a-z])\.(?!\d)")
+SENTENCE = re.compile(r"[。；;！？!?\n]|(?<=[a-z])\.(?!\d)")
+LINK = re.compile(r"[、,/(+]|或者?|和|及|与|以及|\)")
+"""What joins drugs that share a dose."""
 _REACH = 40
 _USES = re.compile(r"用|服|吃|喝|喂|给|选|注射|静[滴点推]|雾化|退热|治疗|take|give|use|treat", re.IGNORECASE)
 _CARE = (
@@ -48,7 +48,7 @@ _CARE = (
 """Words of care, by what they mean."""
 
 
-def _cut(text: str, start: int, end: int, border: re.Pattern[str]) -> tuple[int, int]:
+def cut(text: str, start: int, end: int, border: re.Pattern[str]) -> tuple[int, int]:
     """Where the clause or sentence around ``text[start:end]`` begins and ends."""
     first = max((match.end() for match in border.finditer(text, 0, start)), default=0)
     last = border.search(text, end)
@@ -57,7 +57,7 @@ def _cut(text: str, start: int, end: int, border: re.Pattern[str]) -> tuple[int,
 
 def denied(text: str, start: int, end: int) -> bool:
     """Whether the clause around ``text[start:end]`` denies it."""
-    first, last = _cut(text, start, end, _CLAUSE)
+    first, last = cut(text, start, end, CLAUSE)
     for match in _DENY.finditer(text, max(first, start - _REACH), start):
         if not _ENDS.search(text, match.end(), start):
             return True
@@ -65,6 +65,11 @@ def denied(text: str, start: int, end: int) -> bool:
     return bool(after) and not re.search(
         r"[者时]|过敏|效|发热|就|要(?!用)|请", text[end : after.start() if after else end]
     )
+
+
+def denies_after(clause: str) -> bool:
+    """Whether ``clause`` forbids what it speaks of."""
+    return bool(_DENY.search(clause) or _DENY_AFTER.search(clause))
 
 
 def _stances(text: str, places: Sequence[tuple[int, int]]) -> set[bool]:
@@ -75,7 +80,7 @@ def _places(text: str, pattern: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(pattern, text)]
 
 
-def _same(one: str, other: str) -> bool:
+def same_drug(one: str, other: str) -> bool:
     """Whether two names are of one drug; a name that no list has may have lost or won characters at its front."""
     mine, theirs = ({*other_names(name), *other_names(base(name))} for name in (one, other))
     if not mine.isdisjoint(theirs):
@@ -91,7 +96,7 @@ def lost_denial(before: str, after: str, names: Names, *, added: bool = True) ->
     old, new = spelled(before), spelled(after)
     told, said = drug_places(old, names), drug_places(new, names)
     pairs = [
-        (name, [hit[:2] for hit in told if _same(hit[2], name)], [hit[:2] for hit in said if _same(hit[2], name)])
+        (name, [hit[:2] for hit in told if same_drug(hit[2], name)], [hit[:2] for hit in said if same_drug(hit[2], name)])
         for name in dict.fromkeys(hit[2] for hit in told)
     ]
     pairs += [(word.split("|")[0], _places(old, word), _places(new, word)) for word in _CARE]
@@ -109,13 +114,13 @@ def denied_drugs(answer: str, quotes: Sequence[str], names: Names) -> list[str]:
     text = spelled(answer)
     found = []
     for start, end, name in drug_places(text, names):
-        first, last = _cut(text, start, end, _CLAUSE)
-        whole = text[slice(*_cut(text, start, end, _SENTENCE))]
+        first, last = cut(text, start, end, CLAUSE)
+        whole = text[slice(*cut(text, start, end, SENTENCE))]
         if not _USES.search(text, first, last) or _DENY.search(whole) or _DENY_AFTER.search(whole):
             continue
         stances: set[bool] = set()
         for quote in map(spelled, quotes):
-            stances |= _stances(quote, [hit[:2] for hit in drug_places(quote, names) if _same(hit[2], name)])
+            stances |= _stances(quote, [hit[:2] for hit in drug_places(quote, names) if same_drug(hit[2], name)])
         if stances == {True}:
             found.append(name)
     return list(dict.fromkeys(found))
@@ -138,7 +143,7 @@ def resolved(name: str, text: str, own: str, heard: Sequence[str], names: Names)
         told = any(name in spelled(item) for item in heard)
         return told and bool(_DENY.search(own)) and _stances(said, places) == {True}
     return any(
-        not _DOUBT.search(item, *_cut(item, start, end, _CLAUSE))
+        not _DOUBT.search(item, *cut(item, start, end, CLAUSE))
         for item in map(spelled, heard)
         for start, end in _places(item, re.escape(name))
     )
@@ -157,7 +162,7 @@ def new_frequency(text: str, told: Sequence[str]) -> str | None:
     known = {found for item in told for found in _frequencies(reading(item)).values()}
     folded = reading(text)
     for (start, end), often in _frequencies(folded).items():
-        sentence = folded[slice(*_cut(folded, start, end, _SENTENCE))]
+        sentence = folded[slice(*cut(folded, start, end, SENTENCE))]
         if often not in known and _MEDICINE.search(sentence):
             return folded[start:end]
     return None
@@ -203,7 +208,7 @@ def beside(text: str, drug: str, words: str, names: Names) -> bool | None:
             continue
         group, edge = [before[-1][2]], before[-1][0]
         for first, last, name in reversed(before[:-1]):
-            if not _LINK.fullmatch(held[last:edge]):
+            if not LINK.fullmatch(held[last:edge]):
                 break
             group.append(name)
             edge = first
@@ -219,112 +224,5 @@ def _blurred(words: str) -> str:
 
 
 def _forbidden(text: str, start: int, end: int) -> bool:
-    inner = _CLAUSE.split(text[start:end])
+    inner = CLAUSE.split(text[start:end])
     return denied(text, start, end) or any(_DENY.search(clause) for clause in inner)
-
-
-# --- doses ------------------------------------------------------------------------------------------
-
-_LINK = re.compile(r"[、,/(+]|或者?|和|及|与|以及|\)")
-_AFTER = ("", "的", "之")
-_BELOW = r"<|≤|小于|未满|不足|不满|不到|低于"
-_ABOVE = r">|≥|大于|超过|年满|满"
-_POPULATION = re.compile(
-    rf"(?P<head>{_BELOW}|{_ABOVE})?(?P<age>\d+(?:\.\d+)?(?:[-~]\d+)?(?:个?月|月龄|周?岁|周龄?|日龄))(?:龄)?(?P<tail>[以之]?[下内前]|[以之]?上)?"
-    r"|早产儿|新生儿|婴幼儿|(?<!新)婴儿"
-)
-_TURNED = str.maketrans("<>", "><")
-_ADULT_AFTER = re.compile(r"[^,。;\d]{0,6}\((?:用于|供)?成人")
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A text as its doses are read, with its drugs."""
-
-    text: str
-    doses: list[Quantity]
-    drugs: list[tuple[int, int, str]]
-
-    def drugs_of(self, dose: Quantity) -> tuple[list[str], bool]:
-        """The drugs that a dose is of, and whether they stand in its sentence."""
-        before = [hit for hit in self.drugs if hit[1] <= dose.start]
-        first, _ = _cut(self.text, dose.start, dose.end, _CLAUSE)
-        if not before or before[-1][1] <= first:
-            next_hit = next((hit for hit in self.drugs if hit[0] >= dose.end), None)
-            if next_hit and self.text[dose.end : next_hit[0]] in _AFTER:
-                return [next_hit[2]], True
-        group: list[str] = []
-        edge = 0
-        for start, end, name in reversed(before):
-            if group and not _LINK.fullmatch(self.text[end:edge]):
-                break
-            group.append(name)
-            edge = start
-        near = bool(before) and not _SENTENCE.search(self.text, before[-1][1], dose.start)
-        return group, near
-
-    def is_denied(self, dose: Quantity) -> bool:
-        return denied(self.text, dose.start, dose.end)
-
-    def is_for_adults(self, dose: Quantity) -> bool:
-        return for_adults(dose, self.text) or bool(_ADULT_AFTER.match(self.text, dose.end))
-
-    def populations(self, dose: Quantity) -> tuple[set[str], set[str]]:
-        """Whom the sentence around a dose is for, and whom it forbids what it speaks of."""
-        first, last = _cut(self.text, dose.start, dose.end, re.compile(r"[。！？!?\n]"))
-        given: set[str] = set()
-        forbidden: set[str] = set()
-        for clause in _CLAUSE.split(self.text[first:last]):
-            for match in _POPULATION.finditer(clause):
-                (forbidden if _DENY.search(clause, match.end()) else given).add(_population(match))
-        return given, forbidden
-
-
-def _population(match: re.Match[str]) -> str:
-    if not match["age"]:
-        return match.group()
-    below = re.fullmatch(_BELOW, match["head"] or "") or re.search("[下内前]", match["tail"] or "")
-    above = re.fullmatch(_ABOVE, match["head"] or "") or re.search("上", match["tail"] or "")
-    return ("<" if below else ">" if above else "") + match["age"]
-
-
-def _told(text: str, names: Names) -> _Told:
-    folded = reading(text)
-    return _Told(folded, doses(text), drug_places(folded, names))
-
-
-def dose_faults(answer: str, quotes: Sequence[str], names: Names) -> Iterator[str]:
-    """Doses of ``answer`` that its quotes give for another drug, for adults, or not at all for those it names.
-
-    A dose that no quote holds is left to the check of numbers.
-    """
-    said = _told(answer, names)
-    if not said.doses:
-        return
-    told = [_told(quote, names) for quote in quotes]
-    for dose in said.doses:
-        held = [(text, other) for text in told for other in text.doses if other.pair == dose.pair]
-        faults = [_fault(said, dose, text, other) for text, other in held]
-        if faults and all(faults):
-            yield f"{dose.shown}: {faults[0]}"
-
-
-def _fault(said: _Told, dose: Quantity, told: _Told, other: Quantity) -> str | None:
-    """What keeps one dose of the quotes from being the dose of the answer."""
-    wanted, near = said.drugs_of(dose)
-    given, _ = told.drugs_of(other)
-    if wanted and (given or near):
-        lacking = next((name for name in wanted if not any(_same(name, drug) for drug in given)), None)
-        if lacking:
-            return f"no quote gives it for {lacking}"
-    if told.is_denied(other) and not said.is_denied(dose):
-        return "the quote forbids it"
-    if told.is_for_adults(other) and not said.is_for_adults(dose):
-        return "the quote gives it for adults"
-    theirs, forbidden = told.populations(other)
-    mine, _ = said.populations(dose)
-    wrong = sorted((forbidden - theirs) & mine)
-    if wrong:
-        return f"the quote forbids it: {wrong[0]}"
-    turned = sorted(who for who in mine - theirs if who.translate(_TURNED) in theirs and who[0] in "<>")
-    return f"the quote gives it for {turned[0].translate(_TURNED)}, not {turned[0]}" if turned else None

@@ -1,53 +1,13 @@
-"""Denials, and doses beside their drug: what changes the meaning of an answer and leaves its words alone."""
+"""Denials: what changes the meaning of an answer and leaves its words alone."""
 
 from __future__ import annotations
 
 import pytest
 
 from pedcorpus.medical_names import Names
-from pedcorpus.said import denied_drugs, dose_faults, forbids, lost_denial, new_frequency, resolved
+from pedcorpus.said import denied_drugs, forbids, lost_denial, new_frequency, resolved
 
 NONE = Names()
-TWO = "阿莫西林每次40mg/kg，每日3次口服；红霉素每次10mg/kg，每日4次口服。"
-
-
-@pytest.mark.parametrize(
-    ("answer", "quotes"),
-    [
-        ("可用红霉素每次40mg/kg，每日4次口服。", [TWO]),
-        ("可用红霉素。每次40mg/kg，每日4次口服。", [TWO]),
-        ("可用红霉素每次50ml/kg。", ["红霉素可用于治疗。", "补液每次50ml/kg。"]),
-        ("孩子用布洛芬，每次0.4g，每日3次。", ["成人布洛芬每次0.4g，每日3次。"]),
-        ("孩子用布洛芬，每次0.4g，每日3次。", ["布洛芬每次0.4g（成人），每日3次。"]),
-        ("布洛芬（6个月以下儿童）：每次10mg/kg。", ["布洛芬每次10mg/kg，6个月以下儿童禁用。"]),
-        ("布洛芬（<6个月）：每次10mg/kg。", ["布洛芬每次10mg/kg，6个月以下儿童禁用。"]),
-        ("阿司匹林每次10mg/kg退热。", ["不可用阿司匹林每次10mg/kg退热。"]),
-        ("布洛芬用于6个月以下儿童，每次10mg/kg。", ["布洛芬用于6个月以上儿童，每次10mg/kg。"]),
-        ("去甲肾上腺素每次0.1mg/kg。", ["肾上腺素每次0.1mg/kg。"]),
-    ],
-)
-def test_a_dose_of_another_drug_or_for_others_is_a_fault(answer: str, quotes: list[str]) -> None:
-    assert list(dose_faults(answer, quotes, NONE))
-
-
-@pytest.mark.parametrize(
-    ("answer", "quotes"),
-    [
-        ("红霉素每次10mg/kg，阿莫西林每次40mg/kg。", [TWO]),
-        ("红霉素每次10mg/kg。", ["阿莫西林或红霉素每次10mg/kg。"]),
-        ("阿莫西林每次10mg/kg。", ["阿莫西林或红霉素每次10mg/kg。"]),
-        ("扑热息痛每次10mg/kg。", ["对乙酰氨基酚每次10mg/kg。"]),
-        ("布地奈德每次0.5mg。", ["布地奈德混悬液每次0.5mg雾化。"]),
-        ("静脉给10mg/kg的红霉素。", ["静脉给10mg/kg红霉素。"]),
-        ("成人布洛芬每次0.4g。", ["成人布洛芬每次0.4g，每日3次。"]),
-        ("布洛芬每次10mg/kg，每日不超过40mg/kg。", ["布洛芬每次10mg/kg，不能超过40mg/kg。"]),
-        ("布洛芬（6个月以上）：每次10mg/kg。", ["布洛芬用于6个月以上儿童，每次10mg/kg；6个月以下禁用。"]),
-        ("对青霉素过敏的用红霉素10mg/kg。", ["不能用青霉素者用红霉素10mg/kg。"]),
-        ("布洛芬退热。\n每天补液50ml/kg。", ["布洛芬用于退热。", "补液量每日50ml/kg。"]),
-    ],
-)
-def test_a_dose_as_its_quote_gives_it_is_none(answer: str, quotes: list[str]) -> None:
-    assert list(dose_faults(answer, quotes, NONE)) == []
 
 
 @pytest.mark.parametrize(
@@ -63,6 +23,12 @@ def test_a_dose_as_its_quote_gives_it_is_none(answer: str, quotes: list[str]) ->
         ("可以用布洛芬。", "布洛芬不宜超过3天。", []),
         ("Give the child aspirin.", "Children should not be given aspirin.", ["aspirin"]),
         ("Give the child ibuprofen.", "Do not give aspirin. Ibuprofen may be used.", []),
+        (
+            "For fever, give aspirin to children every day.",
+            "Aspirin must not be given to children with fever.",
+            ["aspirin"],
+        ),
+        ("Give ibuprofen to the child.", "Give ibuprofen 10 mg/kg to children every 6 hours.", []),
     ],
 )
 def test_a_drug_that_every_quote_forbids(answer: str, quote: str, found: list[str]) -> None:

@@ -13,7 +13,9 @@ from pedcorpus.records import DOSE_EVIDENCE_KINDS, MEDICAL_TASKS, Row
 from pedcorpus.text import fold
 
 _ANCHOR = re.compile(r"kg|公斤|体重|岁|月龄|个月|儿|婴")
-_ADULTS = re.compile(r"(?<!超过)(?<!高于)(?<!大于)(?<!达到)(?<!致死量)(?<![同达])成人(?!(?:剂|用)?量的)")
+_ADULTS = re.compile(
+    r"(?<!超过)(?<!高于)(?<!大于)(?<!达到)(?<!致死量)(?<![同达])(?:成年?人|成年(?![前后])|大人|孕妇|老年人?)(?!(?:剂|用)?量的)"
+)
 _CHILD_TOO = re.compile(r"[岁儿童少年婴][^,。;:]{0,6}[及和与或、/]$")
 _CHILD = re.compile(r"[岁儿婴]|月龄|个月|青少年")
 _AGE_OR_WEIGHT = re.compile(r"kg|公斤|体重|岁|月龄|个月|日龄|新生儿|婴")

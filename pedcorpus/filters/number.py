@@ -10,8 +10,15 @@ from pedcorpus.quantities import missing, reading
 from pedcorpus.records import Row
 
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")
-_OWN_FIGURE = re.compile(r"(?<![a-z0-9.])\d+(?:\.\d+)?(?!\.?\d)(?![a-z])")
+_OWN_FIGURE = re.compile(r"(?<![a-z0-9.])\d+(?:\.\d+)?(?!\.?\d)")
 """A figure that is no part of a word such as CO2 or B12."""
+_SPELLED_OUT = re.compile(
+    r"\b(?:half|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|seventy|eighty"
+    r"|ninety|hundred|thousand)[ -](?:(?:and|a|an|half|to|or|of|one|two|three|four|five|six|seven|eight|nine|ten|hundred|thousand)[ -]){0,3}"
+    r"(?:mgs?|mcgs?|mls?|kgs?|g|iu|units?|(?:milli|micro|kilo)?gram(?:me)?s?|(?:milli)?lit(?:re|er)s?|tab(?:let)?s?|capsules?|drops?|puffs?"
+    r"|sachets?|(?:tea|table)spoon(?:ful)?s?|hours?|days?|weeks?|months?|years?|minutes?|times)\b"
+)
+"""An English amount whose number is a word; it must stand in a quote as it is."""
 _LIST_MARK = re.compile(r"(?m)^\s*[（(]?\d{1,2}(?:[.．、](?!\d)|[)）])")
 CITED = re.compile(r"^根据《[^》\n]{1,60}》(?:[（(][^）)\n]{1,20}[）)])?[：:]")
 
@@ -36,6 +43,13 @@ class NumberFilter:
             for answer in row.answers():
                 said = reading(_LIST_MARK.sub("", CITED.sub("", answer)))
                 lost += [figure for figure in _OWN_FIGURE.findall(said) if _plain(figure) not in known]
+        told = [" ".join(quote.lower().split()) for quote in held]
+        lost += [
+            match.group()
+            for answer in row.answers()
+            for match in _SPELLED_OUT.finditer(" ".join(answer.lower().split()))
+            if not any(match.group() in quote for quote in told)
+        ]
         if lost:
             return Drop("grounding.number", "not in the evidence: " + ", ".join(dict.fromkeys(lost)))
         return Keep()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pedcorpus.dosages import dose_faults
 from pedcorpus.grounding import load_names
 from pedcorpus.plugins import Drop, Keep
 from pedcorpus.records import MEDICAL_TASKS, Row
-from pedcorpus.said import denied_drugs, dose_faults
+from pedcorpus.said import denied_drugs
 
 
 @dataclass(frozen=True, slots=True)
 class SaidFilter:
     """Drops medical rows made with a model whose answer changes what a quote says of a dose or drug.
 
-    A dose must stand in one quote beside the same drug; one for adults must be called so, one that the quote forbids is
-    none. A drug that every quote forbids must not be given. ``path`` is the file of the build's own names.
+    A dose must stand in one quote beside the same drug, for the same ages, counted and given in the same way; one for
+    adults must be called so, one that the quote forbids is none. A drug that every quote forbids must not be given. ``path`` is the file of the build's own names.
     """
 
     name = "said"
@@ -29,7 +30,8 @@ class SaidFilter:
         names = load_names(self.path)
         quotes = [item.quote for item in row.evidence]
         answers = [answer.replace(f"《{row.source_title}》", "") for answer in row.answers()]
-        wrong = [fault for answer in answers for fault in dose_faults(answer, quotes, names)]
+        asked = "\n".join(row.questions())
+        wrong = [fault for answer in answers for fault in dose_faults(answer, quotes, names, asked)]
         if wrong:
             return Drop("grounding.said", "; ".join(dict.fromkeys(wrong)))
         denied = [name for answer in answers for name in denied_drugs(answer, quotes, names)]
