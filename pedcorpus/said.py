@@ -96,7 +96,11 @@ def lost_denial(before: str, after: str, names: Names, *, added: bool = True) ->
     old, new = spelled(before), spelled(after)
     told, said = drug_places(old, names), drug_places(new, names)
     pairs = [
-        (name, [hit[:2] for hit in told if same_drug(hit[2], name)], [hit[:2] for hit in said if same_drug(hit[2], name)])
+        (
+            name,
+            [hit[:2] for hit in told if same_drug(hit[2], name)],
+            [hit[:2] for hit in said if same_drug(hit[2], name)],
+        )
         for name in dict.fromkeys(hit[2] for hit in told)
     ]
     pairs += [(word.split("|")[0], _places(old, word), _places(new, word)) for word in _CARE]
