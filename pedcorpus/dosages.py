@@ -14,7 +14,7 @@ from pedcorpus.ages import Ages, child_of, named_ages
 from pedcorpus.filters.dose import for_adults
 from pedcorpus.grounding import drug_places
 from pedcorpus.medical_names import Names, spelled
-from pedcorpus.quantities import Quantity, doses, reading
+from pedcorpus.quantities import Quantity, doses, quantities, reading
 from pedcorpus.said import CLAUSE, LINK, SENTENCE, cut, denied, denies_after, same_drug
 
 _AFTER = ("", "的", "之")
@@ -46,6 +46,8 @@ _COUNTED = {
 """What a figure before which these words stand is."""
 _ROUTES = {
     "intravenous": re.compile(r"静脉|静[注推滴点]|推注|滴注|\biv\b|intravenous"),
+    "pushed into a vein": re.compile(r"推注|静推|静脉注射|静注|bolus|\bpush"),
+    "infused": re.compile(r"滴注|静[滴点]|泵[入注]|infus"),
     "intramuscular": re.compile(r"肌肉|肌内|肌注|\bim\b|intramuscular"),
     "subcutaneous": re.compile(r"皮下|subcutaneous"),
     "intrathecal": re.compile(r"鞘内|intrathecal"),
@@ -142,10 +144,12 @@ class _Told:
         """How a dose is counted, "daily", "each time" or "", and what else it is called."""
         before, after = self.before(dose), self.after(dose)
         near = CLAUSE.split(before)[-1]
-        if "/d" in dose.unit or _DAILY.search(near) or _DAILY.search(after):
-            basis = "daily"
-        else:
-            basis = "each time" if "次" in dose.unit or _EACH.search(near) or _EACH.search(after) else ""
+        basis = ""
+        for place in ("/d" if "/d" in dose.unit else "", near, after):
+            if place == "/d" or _DAILY.search(place):
+                basis = basis or "daily"
+            elif _EACH.search(place):
+                basis = basis or "each time"
         return basis, {name for name, pattern in _COUNTED.items() if pattern.search(near)}
 
     def routes(self, dose: Quantity, border: re.Pattern[str]) -> set[str]:
@@ -184,6 +188,31 @@ def dose_faults(answer: str, quotes: Sequence[str], names: Names, question: str 
             yield f"{dose.shown}: {faults[0]}"
         elif faults and (unknown := _unknown_drug(said, dose, quotes)):
             yield f"{dose.shown}: no quote speaks of {unknown}"
+
+
+def bound_faults(answer: str, quotes: Sequence[str]) -> Iterator[str]:
+    """Counts and times that the quotes call the most, and ``answer`` the least, or the other way round.
+
+    How often in a day (4次) has to stay a limit where it is one.
+    """
+    held = [(quantity.pair, kinds) for quote in quotes for quantity, kinds in _bounds(quote)]
+    for quantity, kinds in _bounds(answer):
+        others = [other for pair, other in held if pair == quantity.pair]
+        if not others or kinds in others:
+            continue
+        if kinds or (quantity.unit == "次" and all(others)):
+            yield f"{quantity.shown}: the quote calls it {' and '.join(sorted(others[0])) or 'neither most nor least'}"
+
+
+def _bounds(text: str) -> Iterator[tuple[Quantity, frozenset[str]]]:
+    folded = reading(text)
+    for quantity in quantities(text):
+        first, _ = cut(folded, quantity.start, quantity.end, CLAUSE)
+        before = folded[max(first, quantity.start - 8) : quantity.start]
+        yield (
+            quantity,
+            frozenset(name for name in ("a limit", "the least") if _COUNTED[name].search(before)),
+        )
 
 
 def _fault(said: _Told, dose: Quantity, told: _Told, other: Quantity, spoken: set[Ages]) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedcorpus.dosages import dose_faults
+from pedcorpus.dosages import bound_faults, dose_faults
 from pedcorpus.medical_names import Names
 
 NONE = Names()
@@ -43,6 +43,8 @@ FEVER = "2月龄以上患儿可口服对乙酰氨基酚，每次10～15mg/kg，2
         ("阿奇霉素每天10mg/kg，连用5天。", ["阿奇霉素首剂每日10mg/kg，第2～5天每日5mg/kg。"]),
         ("肾上腺素1mg静脉推注。", ["肾上腺素1mg肌内注射，禁止静脉推注。"]),
         ("头孢曲松每次50mg/kg肌肉注射。", ["头孢曲松每次50mg/kg静脉滴注。"]),
+        ("胰岛素0.1U/kg快速推注。", ["胰岛素0.1U/kg持续滴注1小时。"]),
+        ("阿莫西林每次30mg/kg，每日分3次口服。", ["阿莫西林每日30mg/kg，分3次口服。"]),
         ("孩子呼吸暂停可用某某因，每次20mg/kg。", ["孩子呼吸暂停可用氨茶碱，每次20mg/kg。"]),
         ("可以口服托恩，每次10mg/kg。", ["口服布洛芬，每次10mg/kg。"]),
         ("ibuprofen 30 mg/kg each time.", ["ibuprofen 30 mg/kg divided into 3 doses."]),
@@ -82,6 +84,21 @@ def test_a_dose_as_its_quote_gives_it_is_none(answer: str, quotes: list[str]) ->
     assert list(dose_faults(answer, quotes, NONE)) == []
 
 
+@pytest.mark.parametrize(
+    ("answer", "quote", "wrong"),
+    [
+        ("24小时内至少4次。", "24小时内不超过4次。", True),
+        ("24小时内要用满4次。", "24小时内不超过4次。", True),
+        ("一天最多4次。", "24小时内不超过4次。", False),
+        ("不超过3天。", "疗程至少3天。", True),
+        ("疗程3天。", "疗程至少3天。", False),
+        ("每日4次。", "每日4次，最多每日4次。", False),
+    ],
+)
+def test_bounds(answer: str, quote: str, wrong: bool) -> None:
+    assert bool(list(bound_faults(answer, [quote]))) == wrong
+
+
 def test_the_child_of_the_question_is_of_the_quoted_age() -> None:
     answer = "可以口服对乙酰氨基酚，每次10～15mg/kg。"
     assert list(dose_faults(answer, [FEVER], NONE, "宝宝8个月，发热怎么办？")) == []
@@ -91,3 +108,4 @@ def test_the_child_of_the_question_is_of_the_quoted_age() -> None:
 @given(st.text("每日次天分不超过最大量布洛芬阿莫西林岁月以上下0123mg/k，。；（）口服静脉 ", max_size=60))
 def test_a_text_agrees_with_itself(text: str) -> None:
     assert list(dose_faults(text, [text], NONE)) == []
+    assert list(bound_faults(text, [text])) == []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pedcorpus.dosages import dose_faults
+from pedcorpus.dosages import bound_faults, dose_faults
 from pedcorpus.grounding import load_names
 from pedcorpus.plugins import Drop, Keep
 from pedcorpus.records import MEDICAL_TASKS, Row
-from pedcorpus.said import denied_drugs
+from pedcorpus.said import denied_drugs, new_frequency
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class SaidFilter:
         answers = [answer.replace(f"《{row.source_title}》", "") for answer in row.answers()]
         asked = "\n".join(row.questions())
         wrong = [fault for answer in answers for fault in dose_faults(answer, quotes, names, asked)]
+        wrong += [fault for answer in answers for fault in bound_faults(answer, quotes)]
+        wrong += [f"no quote says {often}" for answer in answers if (often := new_frequency(answer, quotes))]
         if wrong:
             return Drop("grounding.said", "; ".join(dict.fromkeys(wrong)))
         denied = [name for answer in answers for name in denied_drugs(answer, quotes, names)]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import chain
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from pedcorpus.derive import CHOSEN_FROM
-from pedcorpus.dosages import dose_faults
+from pedcorpus.dosages import bound_faults, dose_faults
 from pedcorpus.filters.dose import DoseFilter
 from pedcorpus.filters.number import CITED, NumberFilter
 from pedcorpus.generators.llm.worse import Worse, fits, shift_dose, swap_name
@@ -173,7 +174,7 @@ def _fault(row: Row, own: str, warmer: str, names: Names | None) -> str | None:
     lost = ungrounded_names(own, [warmer], None, names)
     if lost:
         return f"name lost: {lost[0]}"
-    moved = next(dose_faults(warmer, [own], names), None)
+    moved = next(chain(dose_faults(warmer, [own], names), bound_faults(warmer, [own])), None)
     if moved:
         return f"dose moved: {moved}"
     denial = lost_denial(own, warmer, names)
