@@ -53,7 +53,7 @@ def test_question_becomes_row_with_evidence() -> None:
     (span,) = row.evidence
     assert span.quote == TEXT[span.start : span.end] == TEXT[TEXT.index("起病急") :]
     assert row.provenance.generator == "roleplay"
-    assert row.provenance.prompt_id == "llm/roleplay/answer@1.0"
+    assert row.provenance.prompt_id == "llm/roleplay/answer@1.1"
     assert (row.provenance.model, row.provenance.request_key) == ("scripted", "key-2")
 
 
