@@ -6,9 +6,10 @@ A task names everything its part is made of, and its key is the hash of that; a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -311,12 +312,13 @@ def filter_part(task: FilterTask) -> None:
     """Evidence first, then each filter in order; the first drop counts."""
     records = {record.id: record for record in records_from_table(Parts(task.records).kept(task.record_part))}
     checks = plugins.filters(task.options)
-    kept: list[Row] = []
-    rejects: list[Reject] = []
-    for row in rows_from_table(Parts(task.rows).kept(task.part)):
-        drop = broken_evidence(row, records)
+
+    def judge(row: Row) -> Row | Drop:
+        broken = broken_evidence(row, records)
+        if broken is not None:
+            return broken
         notes = list(row.quality)
-        for check in checks if drop is None else ():
+        for check in checks:
             try:
                 verdict = check.check(row)
             except MemoryError:
@@ -324,14 +326,26 @@ def filter_part(task: FilterTask) -> None:
             except Exception as error:
                 raise _failed("filter", check.name, f"row {row.id}", error) from error
             if isinstance(verdict, Drop):
-                drop = verdict
-                break
+                return verdict
             if verdict.score is not None or verdict.detail is not None:
                 notes.append(QualityNote(check.name, verdict.score, verdict.detail))
-        if drop is None:
-            kept.append(replace(row, quality=tuple(notes)))
+        return replace(row, quality=tuple(notes))
+
+    _sift(task, "filter", judge)
+
+
+def _sift(
+    task: FilterTask | DropTask | DecontaminateTask | ReviewTask, stage: str, judge: Callable[[Row], Row | Drop]
+) -> None:
+    """Write the rows of one part as ``judge`` leaves them; what it drops goes to the ledger of ``stage``."""
+    kept: list[Row] = []
+    rejects: list[Reject] = []
+    for row in rows_from_table(Parts(task.rows).kept(task.part)):
+        verdict = judge(row)
+        if isinstance(verdict, Drop):
+            rejects.append(Reject(stage, verdict.reason, verdict.detail, row.id, row.source_id, as_json(row)))
         else:
-            rejects.append(Reject("filter", drop.reason, drop.detail, row.id, row.source_id, as_json(row)))
+            kept.append(verdict)
     Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
 
 
@@ -399,15 +413,13 @@ class DropTask:
 
 def drop_rows(task: DropTask) -> None:
     """Keep the other rows."""
-    kept: list[Row] = []
-    rejects: list[Reject] = []
-    for position, row in enumerate(rows_from_table(Parts(task.rows).kept(task.part))):
-        if position in task.drops:
-            reason, detail = task.drops[position]
-            rejects.append(Reject("dedup", reason, detail, row.id, row.source_id, as_json(row)))
-        else:
-            kept.append(row)
-    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+    places = count()
+
+    def judge(row: Row) -> Row | Drop:
+        dropped = task.drops.get(next(places))
+        return Drop(*dropped) if dropped else row
+
+    _sift(task, "dedup", judge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,18 +437,12 @@ class DecontaminateTask:
 def decontaminate(task: DecontaminateTask) -> None:
     """Keep the rows that share no n-gram with any benchmark."""
     benchmarks = _benchmarks(task.benchmarks) if task.benchmarks else ()
-    kept: list[Row] = []
-    rejects: list[Reject] = []
-    for row in rows_from_table(Parts(task.rows).kept(task.part)):
+
+    def judge(row: Row) -> Row | Drop:
         name = contaminated_by(row.contents(), benchmarks, task.ngram) if benchmarks else None
-        if name:
-            detail = f"shares {task.ngram} characters with the benchmark"
-            rejects.append(
-                Reject("decontaminate", f"decontaminate.{name}", detail, row.id, row.source_id, as_json(row))
-            )
-        else:
-            kept.append(row)
-    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+        return Drop(f"decontaminate.{name}", f"shares {task.ngram} characters with the benchmark") if name else row
+
+    _sift(task, "decontaminate", judge)
 
 
 # --- review -----------------------------------------------------------------------------------------
@@ -478,15 +484,7 @@ def reviewed(row: Row, decisions: Mapping[str, Sequence[Decision]], checks: Sequ
 def review_part(task: ReviewTask) -> None:
     """Keep the rows that their reviewers keep, edited where they say so; rows that nobody decided on pass."""
     decisions, checks = _decisions(task.decisions), plugins.filters(task.options)
-    kept: list[Row] = []
-    rejects: list[Reject] = []
-    for row in rows_from_table(Parts(task.rows).kept(task.part)):
-        verdict = reviewed(row, decisions, checks)
-        if isinstance(verdict, Drop):
-            rejects.append(Reject("review", verdict.reason, verdict.detail, row.id, row.source_id, as_json(row)))
-        else:
-            kept.append(verdict)
-    Parts(task.folder).write(task.key, to_table(kept, row_schema()), rejects)
+    _sift(task, "review", lambda row: reviewed(row, decisions, checks))
 
 
 # --- derive -----------------------------------------------------------------------------------------

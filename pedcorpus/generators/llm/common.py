@@ -14,6 +14,7 @@ from pedcorpus.llm.asking import Answer
 from pedcorpus.llm.prompts import prompt_language
 from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.records import Evidence, Message, Provenance, QualityNote, RawRecord, Row, Version
+from pedcorpus.text import key
 from pedcorpus.wording import choose, load_wording
 
 KINDS = frozenset({"textbook", "guideline", "knowledge_graph"})
@@ -114,6 +115,13 @@ def whole_evidence(record: RawRecord, places: Sequence[tuple[int, int]]) -> list
         if start < end:
             found.append(Evidence(record.id, page_at(record, start, extra), start, end, record.text[start:end]))
     return found
+
+
+def tells_of_disease(record: RawRecord, least: int) -> bool:
+    """Whether ``record`` is modern knowledge of one disease: a graph, or a section of ``least`` characters."""
+    if record.source_kind not in KINDS or record.era != "modern" or record.disease is None:
+        return False
+    return bool(record.triples) or not (record.turns or record.pairs or len(key(record.text)) < least)
 
 
 def holds_pair(record: RawRecord, longest: int) -> bool:

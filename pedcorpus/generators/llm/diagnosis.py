@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pedcorpus.generators.llm.common import (
-    KINDS,
     UngroundedError,
     asked_row,
     choose_persona,
@@ -18,6 +17,7 @@ from pedcorpus.generators.llm.common import (
     leans_on_source,
     sentences_with,
     shown_to,
+    tells_of_disease,
     unfounded,
 )
 from pedcorpus.generators.passage import refuse
@@ -26,7 +26,6 @@ from pedcorpus.llm.prompts import load_prompt, prompt_language
 from pedcorpus.medical_names import DISEASES, other_names, spelled
 from pedcorpus.plugins import GenerateContext
 from pedcorpus.records import Evidence, QualityNote, RawRecord, Reject, Row
-from pedcorpus.text import key
 from pedcorpus.topics import looks_like_disease, topic_of
 from pedcorpus.wording import load_wording
 
@@ -95,12 +94,10 @@ class DiagnosisGenerator:
 
     def takes(self, record: RawRecord) -> bool:
         """Whether the record is modern, of one disease, and may tell how a child with it presents."""
-        if record.source_kind not in KINDS or record.era != "modern" or record.disease is None:
+        if record.disease is None or not tells_of_disease(record, _LEAST):
             return False
         if record.triples:
             return sum(triple.relation == "症状" for triple in record.triples) >= _LEAST_SYMPTOMS
-        if record.turns or record.pairs or len(key(record.text)) < _LEAST:
-            return False
         family = topic_of(record.section_path, record.disease).family
         return family is None or family.name in _FAMILIES
 

@@ -10,7 +10,6 @@ from typing import Annotated
 from pydantic import Field
 
 from pedcorpus.generators.llm.common import (
-    KINDS,
     UngroundedError,
     asked_row,
     choose_persona,
@@ -18,6 +17,7 @@ from pedcorpus.generators.llm.common import (
     leans_on_source,
     sentences_with,
     shown_to,
+    tells_of_disease,
 )
 from pedcorpus.generators.passage import cite, refuse
 from pedcorpus.grounding import load_names
@@ -87,12 +87,10 @@ class TreatmentGenerator:
 
     def takes(self, record: RawRecord) -> bool:
         """Whether the record is modern and a section on treatment or care, or a graph with treatments or drugs."""
-        if record.source_kind not in KINDS or record.era != "modern" or record.disease is None:
+        if record.disease is None or not tells_of_disease(record, _LEAST):
             return False
         if record.triples:
             return any(_TREATS.search(triple.relation) for triple in record.triples)
-        if record.turns or record.pairs or len(key(record.text)) < _LEAST:
-            return False
         family = topic_of(record.section_path, record.disease).family
         return family is not None and family.task == "trerecom"
 
