@@ -195,7 +195,8 @@ def build(
         _say_error(
             "no row was made", f"most were dropped for {_commonest(result.manifest)}: look into {output / 'rejects'}"
         )
-    return 1 if result.empty_tasks or result.missing or unanswered or not total else 0
+    lacks = result.missing or unanswered or result.rejected("generate.offline")
+    return 1 if result.empty_tasks or lacks or not total else 0
 
 
 def _commonest(manifest: BuildManifest) -> str:

@@ -112,13 +112,13 @@ async def ask_parts(session: Session, parts: Parts, tasks: Sequence[AskTask], wo
     workers = [asyncio.ensure_future(worker()) for _ in range(most + most // 8 + 1)]
     with _signals(session, workers):
         await asyncio.gather(*workers, return_exceptions=True)
-    if session.stopped is None and (hopeless := session.refused_all()) is not None:
-        for key in written:
-            parts.forget(key)  # once the server is mended, they are asked again
-        raise hopeless
-    if session.stopped is not None:
-        raise session.stopped
-    return pending
+    if session.stopped is None:
+        await session.keep_refused()
+    if session.stopped is None:
+        return pending
+    for key in written if session.undecided else ():
+        parts.forget(key)  # once the server is mended, they are asked again
+    raise session.stopped
 
 
 @contextmanager
@@ -197,17 +197,19 @@ async def ask_about(
     waits: PendingError | None = None
     for generator in askers:
         seed = seed_of(context, record.id, generator.name)
+        where = f"{generator.name}, record {record.id} of {record.source_id}"
         try:
             found = await generator.generate(record, context, Asker(session, context.language, seed))
         except PendingError as pending:  # the others' requests go into the same batch
             waits = pending
             continue
         except CallFailedError as failure:
-            if failure.reason == "generate.offline":
-                session.tally.missing.append(
-                    f"{generator.name}, record {record.id} of {record.source_id}: {failure.detail}"
-                )
             found = [_reject(record, failure.reason, f"{generator.name}: {failure.detail}")]
+            _note_missing(session, failure.reason, failure.detail, where)
+        else:
+            for item in found:
+                if isinstance(item, Reject):
+                    _note_missing(session, item.reason, item.detail, where)
         made += found or [_reject(record, "generate.nothing", f"{generator.name} made nothing of it")]
     if waits is not None:
         raise waits
@@ -244,7 +246,7 @@ async def judge_row(row: Row, session: Session, language: str, threshold: float,
     try:
         verdict = await judge(row, Asker(session, language, own), language, threshold)
     except CallFailedError as failure:
-        _note_missing(session, failure, f"judge, row {row.id} of {row.source_id}")
+        _note_missing(session, failure.reason, failure.detail, f"judge, row {row.id} of {row.source_id}")
         return [Reject("judge", failure.reason, failure.detail, row.id, row.source_id, as_json(row))]
     if isinstance(verdict, Drop):
         return [Reject("judge", verdict.reason, verdict.detail, row.id, row.source_id, as_json(row))]
@@ -278,8 +280,8 @@ async def pair_row(
             names=load_names(str(names)) if names else None,
         )
     except CallFailedError as failure:
-        _note_missing(session, failure, f"{generator.name}, row {row.id} of {row.source_id}")
         reason, detail = failure.reason, failure.detail
+        _note_missing(session, reason, detail, f"{generator.name}, row {row.id} of {row.source_id}")
     else:
         if pair is not None:
             return [pair]
@@ -287,6 +289,6 @@ async def pair_row(
     return [Reject("derive", reason, f"{generator.name}: {detail}", row.id, row.source_id, as_json(row))]
 
 
-def _note_missing(session: Session, failure: CallFailedError, where: str) -> None:
-    if failure.reason == "generate.offline":
-        session.tally.missing.append(f"{where}: {failure.detail}")
+def _note_missing(session: Session, reason: str, detail: str, where: str) -> None:
+    if reason == "generate.offline":
+        session.tally.missing.append(f"{where}: {detail}")

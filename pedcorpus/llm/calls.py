@@ -70,6 +70,7 @@ class Calls:
         self.missing: list[str] = []
         self._home = home
         self._notes = notes
+        self._proven: set[tuple[str, str]] = set()
         self._cache = Cache(home.state / CACHE_NAME)
         self._cap = options.budget if options.budget is not None else config.llm.budget_usd if config.llm else None
 
@@ -121,7 +122,14 @@ class Calls:
         collect = queue.add if self.options.batch else None
         started, before = time.monotonic(), self._budget.spent
         done, told = 0, 0.0
-        session = Session(self.endpoints, self._cache, self._budget, offline=self.options.offline, collect=collect)
+        session = Session(
+            self.endpoints,
+            self._cache,
+            self._budget,
+            offline=self.options.offline,
+            collect=collect,
+            proven=self._proven,
+        )
 
         def watch() -> None:
             nonlocal done, told

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import email.utils
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any, Literal
+from typing import Literal
 
-from pedcorpus.llm.reading import UnreadableError, well_formed
+from pedcorpus.llm.reading import ErrorBodyError, UnreadableError, well_formed
 
 Kind = Literal[
     "rate", "overload", "server", "timeout", "broken", "unreachable", "request", "filter", "parameter", "fatal"
@@ -43,6 +44,10 @@ _NO_MONEY = frozenset(
     }
 )
 """Codes that a 429 has where waiting does not help."""
+_FILTERED = frozenset({"content_filter", "content_policy_violation"})
+_TOO_LARGE = re.compile(r"request (?:is )?too large|tokens must be reduced", re.IGNORECASE)
+"""What a 429 says of a request that no waiting makes small enough."""
+_LATER = re.compile(r"rate.?limit|too.?many|overload|busy|capacity|throttl|unavailable", re.IGNORECASE)
 _DETAIL = 200
 
 
@@ -52,7 +57,9 @@ def failure_of(error: Exception) -> Failure:
     import openai
 
     if isinstance(error, openai.APIStatusError):
-        return _of_status(error)
+        return _of_status(int(error.status_code), error.body, error.response.headers)
+    if isinstance(error, ErrorBodyError):
+        return _of_status(status_in(error.body), error.body, {}, "HTTP 200 with error")
     if isinstance(error, UnreadableError):
         return Failure("broken", str(error), billed=True)
     causes = list(_causes(error))
@@ -77,12 +84,23 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _of_status(error: Any) -> Failure:
-    status = int(error.status_code)
-    code, said = _said(error.body)
-    after = retry_after(error.response.headers)
-    detail = f"HTTP {status}{f' {code}' if code else ''}{f': {said[:_DETAIL]}' if said else ''}"
+def status_in(body: object) -> int:
+    """The HTTP status that the error in ``body`` should have come with: its code, or what its words stand for."""
+    code, said = _said(body)
+    if re.fullmatch(r"[45]\d\d", code):
+        return int(code)
+    if code in _FILTERED:
+        return 400
+    return 429 if code in _NO_MONEY or _LATER.search(f"{code} {said}") else 500
+
+
+def _of_status(status: int, body: object, headers: Mapping[str, str], head: str = "") -> Failure:
+    code, said = _said(body)
+    after = retry_after(headers)
+    detail = f"{head or f'HTTP {status}'}{f' {code}' if code else ''}{f': {said[:_DETAIL]}' if said else ''}"
     if status == 429:
+        if _TOO_LARGE.search(said):
+            return Failure("request", detail)
         return Failure("fatal", detail) if code in _NO_MONEY else Failure("rate", detail, after)
     if status in (504, 524):  # a proxy that gave up on a server which may be at it still
         return Failure("timeout", detail, after, billed=True)
@@ -96,7 +114,7 @@ def _of_status(error: Any) -> Failure:
         return Failure("fatal", f"HTTP {status}: the server points to another address, which is not followed")
     if status in (402, 404, 405, 501, 505):
         return Failure("fatal", detail)
-    if code in ("content_filter", "content_policy_violation") or "content management policy" in said:
+    if code in _FILTERED or "content management policy" in said:
         return Failure("filter", detail)
     if "max_completion_tokens" in said:
         return Failure("parameter", detail)

@@ -18,41 +18,71 @@ _MOST_TOKENS = 1 << 31
 """A count of tokens above this is no count."""
 
 
+_WHOLE = frozenset({"", "stop", "eos", "eos_token", "stop_sequence", "end_turn", "tool_calls", "function_call"})
+"""Finish reasons of a reply that was said to its end; some servers tell none."""
+_CUT = frozenset({"length", "max_tokens", "model_length", "model_context_window_exceeded"})
+_REFUSED = frozenset({"content_filter", "sensitive", "safety", "refusal"})
+
+
 class UnreadableError(Exception):
-    """A response that is no chat completion."""
+    """A response that is no chat completion, or one that broke off."""
+
+
+class ErrorBodyError(UnreadableError):
+    """An error that came with status 200; ``body`` is its JSON."""
+
+    def __init__(self, body: Mapping[str, object]) -> None:
+        super().__init__("an error with status 200")
+        self.body = body
 
 
 def read_reply(said: bytes, key: str, asked: str, prompt: str, seconds: float) -> tuple[Reply, tuple[int, int] | None]:
     """Reply and (prompt, completion) tokens of a response body.
 
-    The tokens are None where the server tells none; the call then counts as what it reserved.
+    The tokens are None where the server tells none that can be; the call then counts as what it reserved.
 
     Raises:
-        UnreadableError: the body is no chat completion.
+        ErrorBodyError: the body is an error.
+        UnreadableError: the body is no chat completion, or one that ended in a way that no whole reply does.
     """
     try:
         body = json.loads(said)
+        if isinstance(body, Mapping) and body.get("error") and not body.get("choices"):
+            raise ErrorBodyError(body)
         choice = body["choices"][0]
         message = choice["message"]
         content = _text(message.get("content"))
         refusal, finish = message.get("refusal"), choice.get("finish_reason")
-        usage = _usage(body.get("usage"))
+        usage = _usage(body.get("usage"), bool(content or refusal))
         model = well_formed(str(body.get("model") or asked))
         if _PATH.match(model):  # llama.cpp says where the file lies, which is no row's business
             model = asked
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableError(f"an unreadable response ({type(error).__name__})") from error
-    if finish == "length":
-        ended = "length"
-    elif refusal or finish == "content_filter":
-        ended, content = "refusal", well_formed(str(refusal or content))
-    else:
-        ended = STOP if content.strip() else "empty"
+    ended = _ending(finish, bool(refusal), content)
+    if ended == "refusal":
+        content = well_formed(str(refusal or content))
     return Reply(key, content, ended, model, prompt, *(usage or (0, 0)), seconds), usage
 
 
 _PATH = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|\.{1,2}/")
 """A model that is named by a path of the server's machine."""
+
+
+def _ending(finish: object, refused: bool, content: str) -> str:
+    """How a reply ends, as the cache calls it.
+
+    Raises:
+        UnreadableError: the server broke it off (``error``, ``abort``, ``insufficient_system_resource``, …).
+    """
+    said = str(finish or "").lower()
+    if said in _CUT:
+        return "length"
+    if refused or said in _REFUSED:
+        return "refusal"
+    if said not in _WHOLE:
+        raise UnreadableError(f"a reply that broke off ({well_formed(said)[:40]})")
+    return STOP if content.strip() else "empty"
 
 
 def _text(content: object) -> str:
@@ -64,13 +94,15 @@ def _text(content: object) -> str:
     return well_formed(content or "")
 
 
-def _usage(value: object) -> tuple[int, int] | None:
+def _usage(value: object, worded: bool) -> tuple[int, int] | None:
+    """The (prompt, completion) tokens; None where none are told, or 0 for a prompt or for words that were said."""
     if not isinstance(value, Mapping):
         return None
-    counts = (value.get("prompt_tokens"), value.get("completion_tokens"))
-    if all(isinstance(count, int) and 0 <= count < _MOST_TOKENS for count in counts):
-        return counts  # type: ignore[return-value]
-    return None
+    prompt, completion = value.get("prompt_tokens"), value.get("completion_tokens")
+    if not (isinstance(prompt, int) and isinstance(completion, int)):
+        return None
+    told = 0 < prompt < _MOST_TOKENS and int(worded) <= completion < _MOST_TOKENS
+    return (prompt, completion) if told else None
 
 
 def well_formed(text: str) -> str:

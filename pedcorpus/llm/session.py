@@ -23,7 +23,7 @@ from pedcorpus.llm.budget import Budget
 from pedcorpus.llm.cache import STOP, Cache, Reply
 from pedcorpus.llm.failures import Failure, failure_of
 from pedcorpus.llm.limiter import Limiter
-from pedcorpus.llm.patience import TRIES, HopelessError, Patience
+from pedcorpus.llm.patience import TRIES, Course, HopelessError, Patience
 from pedcorpus.llm.prompts import Prompt, harmless, load_prompt
 from pedcorpus.llm.reading import parse, problems, read_reply, without_thoughts
 from pedcorpus.llm.request import Endpoint, Request, request_to
@@ -64,14 +64,15 @@ class _Place:
     limiter: Limiter
     patience: Patience
     refused: list[tuple[int, Reply, bytes]] = field(default_factory=list)
-    """Requests refused as malformed before any reply: the server's fault or theirs, the first reply tells."""
+    """Requests refused as malformed before any reply; the first reply, or the end, tells whose fault it was."""
 
 
 class Session:
     """Calls to the endpoints of a config. An async context manager, used in one event loop.
 
     With ``offline`` only the cache answers. ``collect`` is given in batch mode: a request that is not in the cache goes
-    there instead of to the server.
+    there instead of to the server. ``proven`` holds the places that have given a whole reply, in whatever session of
+    the build or from the cache: they do not refuse everything.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class Session:
         *,
         offline: bool = False,
         collect: Callable[[Request, str, str], None] | None = None,
+        proven: set[tuple[str, str]] | None = None,
     ) -> None:
         self.endpoints = endpoints
         self.cache = cache
         self.budget = budget
         self.offline = offline
         self.collect = collect
+        self.proven = set() if proven is None else proven
         self.tally = Tally()
         self.stopped: BaseException | None = None
         self._servers: dict[str, Server] = {}
@@ -106,7 +109,8 @@ class Session:
         allow_connections(sum(endpoint.max_in_flight for endpoint in self.endpoints.values()))
         for role, endpoint in self.endpoints.items():
             if endpoint.place not in self._places:
-                self._places[endpoint.place] = _Place(Limiter(endpoint.max_in_flight), Patience(endpoint.timeout))
+                most, proven = endpoint.max_in_flight, endpoint.place in self.proven
+                self._places[endpoint.place] = _Place(Limiter(most), Patience(endpoint.timeout, most, proven))
             self._servers[role] = Server(endpoint, self.cache.noted(endpoint.limit_note) or "max_tokens")
         return self
 
@@ -139,6 +143,7 @@ class Session:
             found = self.cache.find(key, any_finish=self.offline)
             if found is not None:
                 self.tally.served += 1
+                self._prove(self.endpoints[to].place, found)
                 return found
             if self.offline:
                 raise CallFailedError("generate.offline", f"prompt {prompt}: no reply {key} in the cache")
@@ -173,8 +178,13 @@ class Session:
 
     async def _ask(self, request: Request, endpoint: Endpoint, prompt: str) -> Reply:
         place = self._places[endpoint.place]
+        with place.patience.course() as course:
+            return await self._persist(request, endpoint, prompt, place, course)
+
+    async def _persist(self, request: Request, endpoint: Endpoint, prompt: str, place: _Place, course: Course) -> Reply:
+        """Try again until there is a reply, or the place's patience with the call or with the server ends."""
         limiter = place.limiter
-        tries = waits = 0
+        waits = 0
         while True:
             slot = _Slot(limiter, await limiter.acquire())
             try:
@@ -184,15 +194,15 @@ class Session:
                 if said.kind in ("rate", "overload"):
                     limiter.refused(slot.epoch, said.retry_after)
                 self.tally.failures[said.kind] += 1
-                tries += place.patience.after(said, tries)
+                place.patience.after(said, course)
             except HopelessError as error:
                 stop = LlmError(f"{endpoint.base_url} (model {endpoint.model}): {error}", _hint(error.hint, endpoint))
                 self.stop(stop)
                 raise stop from None
             finally:
                 slot.free()  # after a failure only now: nobody is to take its place at a server that is given up
-            if tries >= TRIES:
-                raise CallFailedError("generate.unanswered", f"{said.detail} ({tries} tries)")
+            if course.tries >= TRIES:
+                raise CallFailedError("generate.unanswered", f"{said.detail} ({course.tries} tries)")
             self.tally.retried += 1
             waits += 1
             if said.kind != "parameter" and not (said.kind in ("rate", "overload") and said.retry_after):
@@ -223,7 +233,7 @@ class Session:
             reply, usage = found
             cost = endpoint.cost(*usage) if usage else most
             await self.cache.store(number, reply, cost, request.canonical)
-            await self._answered(self._places[endpoint.place])
+            await self._answered(endpoint.place, reply)
             if cost > most and self.budget.cap is not None:
                 self.stop(_overdrawn(endpoint, usage))
             return reply
@@ -255,28 +265,50 @@ class Session:
         if failure.kind in ("filter", "request"):
             reply = Reply(request.key, failure.detail, failure.kind, endpoint.model, prompt, 0, 0, 0.0)
             place = self._places[endpoint.place]
-            if failure.kind == "filter" or place.patience.answered:
+            if failure.kind == "filter" or place.patience.answers:
                 await self.cache.store(number, reply, cost, request.canonical)
                 return
             place.refused.append((number, reply, request.canonical))
         await self.cache.settle(number, cost, failure.kind)
 
-    def refused_all(self) -> LlmError | None:
-        """The error of a server that refused every request as malformed; their replies are not kept."""
-        for (base_url, model), place in self._places.items():
-            if place.refused and not place.patience.answered:
-                return LlmError(
-                    f"{base_url} (model {model}): the server refuses every request: {place.refused[0][1].content}",
-                    "see llm.model, and whether the server takes json_schema; then run the same command again",
-                )
-        return None
+    @property
+    def undecided(self) -> bool:
+        """Whether requests were refused as malformed by a place that has answered none: the server may be at fault."""
+        return any(place.refused for place in self._places.values())
 
-    async def _answered(self, place: _Place) -> None:
-        self.tally.answered += 1
-        place.patience.succeeded()
+    async def keep_refused(self) -> None:
+        """All was asked: refused requests are at fault themselves where their place has answered others.
+
+        Where it never has, in no session of the build and not in the cache, the session stops: the server is at fault.
+        """
+        for (base_url, model), place in self._places.items():
+            if place.refused and not place.patience.answers:
+                self.stop(
+                    LlmError(
+                        f"{base_url} (model {model}): the server refuses every request: {place.refused[0][1].content}",
+                        "see llm.model, and whether the server takes json_schema; then run the same command again",
+                    )
+                )
+            else:
+                await self._keep_refused(place)
+
+    async def _keep_refused(self, place: _Place) -> None:
         refused, place.refused = place.refused, []
         for number, reply, canonical in refused:
             await self.cache.store(number, reply, Decimal(0), canonical)
+
+    def _prove(self, name: tuple[str, str], reply: Reply) -> None:
+        if reply.finish == STOP and name not in self.proven:
+            self.proven.add(name)
+            if name in self._places:
+                self._places[name].patience.proven = True
+
+    async def _answered(self, name: tuple[str, str], reply: Reply) -> None:
+        self.tally.answered += 1
+        self._prove(name, reply)
+        place = self._places[name]
+        place.patience.succeeded()
+        await self._keep_refused(place)
 
     async def _sleep(self, seconds: float) -> None:
         if self.stopped:

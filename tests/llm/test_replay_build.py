@@ -57,10 +57,13 @@ def test_the_cache_alone_gives_the_same_bytes(finished: tuple[Project, int], tmp
     assert hashes(other.output / "dataset") == hashes(project.output / "dataset")
 
 
-def test_a_missing_reply_is_named(finished: tuple[Project, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["ask", "answer"])
+def test_a_missing_reply_is_named(step: str, finished: tuple[Project, int], tmp_path: Path) -> None:
+    """Of the asker, without whom there is no record to go on with, and of one answer among several."""
     project, _ = finished
     other = copied(project, tmp_path / "build")
-    ((key,),) = rows(other.cache, "SELECT key FROM replies WHERE finish = 'stop' AND prompt LIKE '%ask%' LIMIT 1")
+    found = f"SELECT key FROM replies WHERE finish = 'stop' AND prompt LIKE 'llm/roleplay/{step}@%' LIMIT 1"
+    ((key,),) = rows(other.cache, found)
     with closing(sqlite3.connect(other.cache)) as opened:
         opened.execute("DELETE FROM replies WHERE key = ?", (key,))
         opened.commit()

@@ -8,16 +8,32 @@ import json
 import socket
 import time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from pedcorpus.builddir import Parts
 from pedcorpus.errors import ConfigError, InterruptedBuildError
 from pedcorpus.llm import patience
 from pedcorpus.llm.asking import CallFailedError
+from pedcorpus.llm.asking_parts import AskTask, ask_parts
 from pedcorpus.llm.budget import BudgetReachedError
 from pedcorpus.llm.session import LlmError, PendingError, Session
-from tests.llm.asking import COMPLETION, GOOD, answering, ask_all, endpoint, ran, reasons, request, response, session
+from pedcorpus.records import Reject, Row
+from tests.llm.asking import (
+    COMPLETION,
+    GOOD,
+    Handler,
+    answering,
+    ask_all,
+    endpoint,
+    ran,
+    reasons,
+    request,
+    response,
+    session,
+)
 from tests.llm.builds import outcomes, priced, replies, rows, spent
 from tests.llm.server import BROKEN, KINDS, Script, running_server
 
@@ -138,6 +154,46 @@ def test_a_faulty_server_makes_the_call_fail_alone(
     ran(run)
     assert outcomes(cache) == {"stop": 5, "server": 6}
     assert spent(cache) == 5 * (10 * Decimal("0.5") + 5 * 2) / 1_000_000
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "502 Bad Gateway"])
+def test_a_call_that_is_always_put_off_fails_alone(status: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside others, and in a later session where it alone is left."""
+    monkeypatch.setattr("pedcorpus.llm.session._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("pedcorpus.llm.session._LONGEST_WAIT", 0.01)
+
+    async def handler(line: str, headers: dict[str, str], body: bytes) -> bytes:
+        return response("{}", status) if json.loads(body)["seed"] == 3 else response(GOOD)
+
+    async def run() -> None:
+        async with answering(handler) as url:
+            for _ in range(2):
+                async with session(cache, endpoint(url)) as opened:
+                    found = await ask_all(opened, 6)
+                    assert reasons(found) == ["stop"] * 3 + ["generate.unanswered"] + ["stop"] * 2
+                    assert f"HTTP {status[:3]} (20 refusals)" in str(found[3]) and opened.stopped is None
+
+    ran(run)
+    assert spent(cache) == 5 * (10 * Decimal("0.5") + 5 * 2) / 1_000_000
+
+
+def test_quick_failures_before_a_slow_first_reply(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pedcorpus.llm.session._FIRST_WAIT", 0.02)
+    asked = 0
+
+    async def handler(line: str, headers: dict[str, str], body: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked <= 17:
+            return response("{}", "500 Internal Server Error")
+        await asyncio.sleep(0.5)
+        return response(GOOD)
+
+    async def run() -> None:
+        async with answering(handler) as url, session(cache, endpoint(url)) as opened:
+            assert reasons(await ask_all(opened, 64)) == ["stop"] * 64
+
+    ran(run)
 
 
 def test_a_place_that_fails_all_calls_is_given_up_though_it_once_answered(
@@ -273,6 +329,75 @@ def test_a_refused_request_is_final_once_others_are_answered(cache: Path) -> Non
             assert reasons(await ask_all(opened, 7)) == ["request"] * 3 + ["stop"] * 3 + ["generate.offline"]
 
     ran(run)
+
+
+def _too_long(first: int) -> Handler:
+    """A server that takes no request from ``first`` on."""
+
+    async def handler(line: str, headers: dict[str, str], body: bytes) -> bytes:
+        if json.loads(body)["seed"] >= first:
+            return response('{"error": {"message": "too long", "code": "context_length_exceeded"}}', "400 Bad Request")
+        return response(GOOD)
+
+    return handler
+
+
+async def _parts_of(opened: Session, folder: Path, numbers: range) -> Parts:
+    """A part for each of so many requests."""
+    to = next(iter(opened.endpoints.values()))
+    parts = Parts(folder)
+
+    async def work(number: int) -> list[Row | Reject]:
+        try:
+            await opened.call(request(number, to), to.role, "p")
+        except CallFailedError as failure:
+            return [Reject("generate", failure.reason, failure.detail)]
+        return []
+
+    tasks = [AskTask(str(number), partial(range, number, number + 1)) for number in numbers]
+    assert await ask_parts(opened, parts, tasks, work, lambda: None) == 0
+    return parts
+
+
+def test_requests_refused_beside_replies_of_the_cache_are_at_fault(tmp_path: Path, cache: Path) -> None:
+    """However many they are: a later build of the same cache ends as the first did."""
+
+    async def run() -> None:
+        async with answering(_too_long(9)) as url:
+            for count in (10, 10, 29):
+                async with session(cache, endpoint(url)) as opened:
+                    parts = await _parts_of(opened, tmp_path / str(time.monotonic_ns()), range(count))
+                    assert [sum(parts.reasons(str(number)).values()) for number in range(count)] == [0] * 9 + [1] * (
+                        count - 9
+                    )
+                    assert opened.tally.sent == (10 if count == 10 and not opened.tally.served else count - 9)
+                    await opened.cache.close_round()
+            async with session(cache, endpoint(url), proven={(url, "scripted")}) as opened:  # of another stage
+                await _parts_of(opened, tmp_path / "pairs", range(100, 120))
+
+    ran(run)
+
+
+def test_a_server_that_refuses_all_of_a_few_requests_is_at_fault(tmp_path: Path, cache: Path) -> None:
+    async def run() -> None:
+        async with answering(_too_long(0)) as url, session(cache, endpoint(url)) as opened:
+            with pytest.raises(LlmError, match="refuses every request"):
+                await _parts_of(opened, tmp_path / "parts", range(3))
+            assert not list((tmp_path / "parts").glob("*"))
+
+    ran(run)
+    assert not rows(cache, "SELECT * FROM replies")
+
+
+def test_what_a_server_refused_before_it_was_given_up_is_asked_again(tmp_path: Path, cache: Path) -> None:
+    async def run() -> None:
+        async with answering(_too_long(0)) as url, session(cache, endpoint(url)) as opened:
+            with pytest.raises(LlmError, match="too long"):
+                await _parts_of(opened, tmp_path / "parts", range(30))
+            assert not list((tmp_path / "parts").glob("*"))
+
+    ran(run)
+    assert not rows(cache, "SELECT * FROM replies")
 
 
 def test_the_limit_of_a_reply_has_another_name(tmp_path: Path, cache: Path) -> None:
@@ -542,6 +667,14 @@ def test_a_key_that_the_server_says_is_kept_nowhere(status: str, cache: Path, mo
         (COMPLETION % '"\\ud800 and \\u0000 and \\ud83d\\ude00"', "stop", "\ufffd and \x00 and 😀"),
         (COMPLETION % '[{"type": "text", "text": "in "}, {"type": "text", "text": "pieces"}]', "stop", "in pieces"),
         (COMPLETION % "null", "empty", ""),
+        (COMPLETION.replace('"stop"', "null") % '"x"', "stop", "x"),
+        (COMPLETION.replace(', "finish_reason": "stop"', "") % '"x"', "stop", "x"),
+        (COMPLETION.replace('"stop"', '"end_turn"') % '"x"', "stop", "x"),
+        (COMPLETION.replace('"stop"', '"MAX_TOKENS"') % '"x"', "length", "x"),
+        (COMPLETION.replace('"stop"', '"model_length"') % '"x"', "length", "x"),
+        (COMPLETION.replace('"stop"', '"model_context_window_exceeded"') % '"x"', "length", "x"),
+        (COMPLETION.replace('"stop"', '"sensitive"') % '"x"', "refusal", "x"),
+        (COMPLETION.replace('"stop"', '"SAFETY"') % "null", "refusal", ""),
         ((COMPLETION % '"x"').replace('"prompt_tokens": 10', f'"prompt_tokens": {10**40}'), "stop", "x"),
         ((COMPLETION % '"x"').replace('"prompt_tokens": 10', '"prompt_tokens": -1'), "stop", "x"),
         ((COMPLETION % '"x"').replace('"scripted"', '"\\udfff"'), "stop", "x"),
@@ -577,3 +710,62 @@ def test_nonsense_with_200_is_tried_again(body: str, cache: Path, monkeypatch: p
 
     ran(run)
     assert outcomes(cache) == {"broken": 1, "stop": 1}
+
+
+@pytest.mark.parametrize("finish", ["insufficient_system_resource", "network_error", "error", "abort", "other"])
+def test_a_reply_that_broke_off_is_tried_again(finish: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words are never kept, and it counts as paid."""
+    monkeypatch.setattr("pedcorpus.llm.session._FIRST_WAIT", 0.001)
+    asked = 0
+
+    async def handler(line: str, headers: dict[str, str], said: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return response(GOOD.replace('"stop"', json.dumps(finish)) if asked == 1 else GOOD)
+
+    async def run() -> None:
+        async with answering(handler) as url, session(cache, endpoint(url)) as opened:
+            assert reasons(await ask_all(opened, 1)) == ["stop"]
+
+    ran(run)
+    assert outcomes(cache) == {"broken": 1, "stop": 1}
+    assert spent(cache) > Decimal("0.0008")
+
+
+@pytest.mark.parametrize("usage", [(0, 0), (0, 5), (10, 0)])
+def test_a_usage_that_cannot_be_counts_as_none(usage: tuple[int, int], cache: Path) -> None:
+    """The reservation then stands, so that the cap holds."""
+
+    async def handler(line: str, headers: dict[str, str], said: bytes) -> bytes:
+        prompt, completion = (json.dumps(count) for count in usage)
+        body = GOOD.replace('"prompt_tokens": 10', f'"prompt_tokens": {prompt}')
+        return response(body.replace('"completion_tokens": 5', f'"completion_tokens": {completion}'))
+
+    async def run() -> None:
+        async with answering(handler) as url, session(cache, endpoint(url), Decimal("0.01")) as opened:
+            found = reasons(await ask_all(opened, 200))
+            assert isinstance(opened.stopped, BudgetReachedError)
+            assert 0 < found.count("stop") < 13
+
+    ran(run)
+    assert Decimal("0.008") < spent(cache) <= Decimal("0.01")
+
+
+@pytest.mark.parametrize(("code", "kind"), [("429", "rate"), ("502", "overload"), ('"1302"', "server")])
+def test_an_error_with_200_is_not_paid(code: str, kind: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pedcorpus.llm.session._FIRST_WAIT", 0.001)
+    asked = 0
+
+    async def handler(line: str, headers: dict[str, str], said: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return response(f'{{"error": {{"code": {code}, "message": "later"}}}}' if asked == 1 else GOOD)
+
+    async def run() -> None:
+        async with answering(handler) as url, session(cache, endpoint(url)) as opened:
+            assert reasons(await ask_all(opened, 1)) == ["stop"]
+            assert next(iter(opened._places.values())).limiter.cuts == (kind != "server")
+
+    ran(run)
+    assert outcomes(cache) == {kind: 1, "stop": 1}
+    assert spent(cache) == (10 * Decimal("0.5") + 5 * 2) / 1_000_000
