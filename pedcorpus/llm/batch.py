@@ -10,8 +10,9 @@ import asyncio
 import io
 import json
 import secrets
+import sys
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,8 +20,8 @@ from typing import Any
 from pedcorpus.errors import PedcorpusError
 from pedcorpus.llm.budget import Budget, BudgetReachedError
 from pedcorpus.llm.cache import Cache, Reply
-from pedcorpus.llm.failures import failure_of
-from pedcorpus.llm.reading import UnreadableError, read_reply, well_formed
+from pedcorpus.llm.failures import failure_of, status_in
+from pedcorpus.llm.reading import ErrorBodyError, UnreadableError, read_reply, well_formed
 from pedcorpus.llm.request import Endpoint, Request
 from pedcorpus.llm.server import Server
 from pedcorpus.llm.session import LlmError
@@ -34,6 +35,8 @@ _RETRIES = 3
 """Of what may be asked twice without harm; a batch is created by one request alone."""
 _GROUP = 500
 """Replies that are stored in one transaction."""
+_GONE = object()
+"""Stands for what the server knows no more."""
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
@@ -71,7 +74,7 @@ class BatchQueue:
     # --- collecting ---
 
     async def collect(self) -> None:
-        """Fetch the replies of every batch that has ended.
+        """Fetch the replies of every batch that has ended, and give up those that their server no longer knows.
 
         Raises:
             LlmError: a server cannot be asked.
@@ -94,36 +97,51 @@ class BatchQueue:
 
     async def _collect(self, server: Server, endpoint: Endpoint, own: str, remote: str | None) -> None:
         client = server.client.with_options(max_retries=_RETRIES)
-        found = await (_find(client, own) if remote is None else client.batches.retrieve(remote))
+        found = await _unless_gone(_find(client, own) if remote is None else client.batches.retrieve(remote))
         rows = self._cache.rows(
             "SELECT b.key, b.call, c.reserved, c.prompt, b.request FROM batch_calls b JOIN calls c ON c.id = b.call"
             " WHERE b.batch = ? AND c.cost IS NULL",
             own,
         )
         calls = {key: _Call(int(call), Decimal(most), prompt, request) for key, call, most, prompt, request in rows}
-        if found is not None and found.status not in _ENDED:
+        if found is None:
+            await self._close(own, calls.values(), "never handed in")
+        elif found is not _GONE and found.status not in _ENDED:
             self._on_the_way |= calls.keys()
-            return
-        for file in (found.output_file_id, found.error_file_id) if found is not None else ():
-            if file:
-                said = await client.files.content(file)
-                await self._keep(said.content.split(b"\n"), calls, server)
-        await self._close(own, calls.values(), f"batch {found.status}" if found is not None else "never handed in")
-        if found is not None and found.status == "failed":
-            errors = [item.message for item in (found.errors.data if found.errors else None) or []]
-            said = server.without_key(well_formed("; ".join(map(str, errors))))[:300]
-            raise _RefusedError(
-                f"{endpoint.base_url}: the server refused the batch: {said}",
-                "mend what it says, or build without --batch",
-            )
+        elif found is _GONE or not await self._fetch(client, found, calls, server):
+            await self._close(own, calls.values(), "lost", billed=True)
+            _say_lost(endpoint, remote or own, len(calls))
+        else:
+            await self._close(own, calls.values(), f"batch {found.status}")
+            if found.status == "failed":
+                errors = [item.message for item in (found.errors.data if found.errors else None) or []]
+                said = server.without_key(well_formed("; ".join(map(str, errors))))[:300]
+                raise _RefusedError(
+                    f"{endpoint.base_url}: the server refused the batch: {said}",
+                    "mend what it says, or build without --batch",
+                )
 
-    async def _close(self, own: str, calls: Collection[_Call], outcome: str) -> None:
-        """Forget a batch; ``calls`` of it got no reply and cost nothing."""
-        writes: list[tuple[str, tuple[Any, ...]]] = [(_SETTLE_CALL, ("0", outcome, call.number)) for call in calls]
+    async def _fetch(self, client: Any, batch: Any, calls: dict[str, _Call], server: Server) -> bool:
+        """Keep what the files of an ended batch hold; False where one of them is gone."""
+        whole = True
+        for file in (batch.output_file_id, batch.error_file_id):
+            said = await _unless_gone(client.files.content(file)) if file else None
+            if said is _GONE:
+                whole = False
+            elif said is not None:
+                await self._keep(said.content.split(b"\n"), calls, server)
+        return whole
+
+    async def _close(self, own: str, calls: Collection[_Call], outcome: str, *, billed: bool = False) -> None:
+        """Forget a batch; ``calls`` of it got no reply, and cost nothing unless the server may have ``billed`` them."""
+        writes: list[tuple[str, tuple[Any, ...]]] = [
+            (_SETTLE_CALL, (str(call.most) if billed else "0", outcome, call.number)) for call in calls
+        ]
         writes.append(("DELETE FROM batch_calls WHERE batch = ?", (own,)))
         writes.append(("UPDATE batches SET state = 'closed' WHERE id = ?", (own,)))
         await self._cache.write(writes)
-        self._budget.spent -= sum((call.most for call in calls), Decimal(0))
+        if not billed:
+            self._budget.spent -= sum((call.most for call in calls), Decimal(0))
 
     async def _keep(self, lines: list[bytes], calls: dict[str, _Call], server: Server) -> None:
         """Store the lines of an output or error file; a call whose line is of no use stays in ``calls``."""
@@ -159,9 +177,12 @@ class BatchQueue:
         if status == 200:
             try:
                 reply, usage = read_reply(json.dumps(body).encode(), key, endpoint.model, call.prompt, 0.0)
+            except ErrorBodyError as error:
+                status = status_in(error.body)
             except UnreadableError as error:  # it may have been paid for, and would be again
                 return Reply(key, str(error), "request", endpoint.model, call.prompt, 0, 0, 0.0), call.most
-            return reply, endpoint.cost(*usage) if usage else call.most
+            else:
+                return reply, endpoint.cost(*usage) if usage else call.most
         if status not in (400, 413, 422):
             return None
         said = json.dumps(body, ensure_ascii=False)
@@ -282,6 +303,25 @@ class BatchQueue:
             raise
         await self._cache.write([("UPDATE batches SET remote = ? WHERE id = ?", (made.id, own))])
         self._on_the_way |= {item[0].key for item in batch}
+
+
+async def _unless_gone(asked: Awaitable[Any]) -> Any:
+    """What the server answers; ``_GONE`` where it knows no such batch or file (any more)."""
+    try:
+        return await asked
+    except Exception as error:
+        if getattr(error, "status_code", 0) in (404, 410):
+            return _GONE
+        raise
+
+
+def _say_lost(endpoint: Endpoint, batch: str, count: int) -> None:
+    print(
+        f"{endpoint.base_url} knows the batch {batch} or its files no more: {count:,} of its requests count as"
+        " paid and are asked anew",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 async def _find(client: Any, own: str) -> Any:

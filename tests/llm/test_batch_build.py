@@ -15,11 +15,11 @@ from pedcorpus.config import load_config
 from pedcorpus.errors import PedcorpusError
 from pedcorpus.llm.batch import BatchQueue, _Call
 from pedcorpus.llm.budget import Budget
-from pedcorpus.llm.cache import Cache
+from pedcorpus.llm.cache import Cache, Reply
 from pedcorpus.llm.calls import CallOptions
 from pedcorpus.pipeline import build
 from tests.builds import hashes
-from tests.llm.asking import COMPLETION, endpoint, ran
+from tests.llm.asking import COMPLETION, answering, endpoint, ran, response
 from tests.llm.builds import Project, kill, outcomes, priced, replies, rows, spent, wait_until, write_project
 from tests.llm.server import BatchScript, Script, Server, running_server
 
@@ -132,6 +132,95 @@ def test_killed_while_handing_in(tmp_path: Path) -> None:
         until_done(project)
         check(project, server)
         assert server.stats().batches == 2
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_batch_that_the_server_has_forgotten(batch: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its calls count as paid, once, and the records are asked anew, with batches or without."""
+    script = priced(batch=BatchScript(polls=99))
+    with running_server(script, tmp_path / "first") as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        project = write_project(tmp_path / "project", server.base_url, sections=2)
+        assert built(project)[0] == 3
+        reserved = spent(project.cache)
+        assert reserved > 0
+    capfd.readouterr()
+    with running_server(priced(), tmp_path / "second", port) as server:
+        runs = until_done(project) if batch else [(project.build().returncode, "")]
+        assert [code for code, _ in runs] == ([3, 3, 0] if batch else [0])
+        check(project, server)
+        assert spent(project.cache) == reserved + server.stats().cost
+    assert outcomes(project.cache)["lost"] == 4
+    if batch:
+        said = capfd.readouterr().err
+        assert said.count("knows the batch batch_000001 or its files no more: 4 of its requests count as paid") == 1
+
+
+def test_a_file_of_a_batch_that_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the other file holds is kept; the rest counts as paid."""
+    ended = {
+        "id": "batch_1",
+        "object": "batch",
+        "status": "completed",
+        "output_file_id": "gone",
+        "error_file_id": "errors",
+    }
+    refused = {"custom_id": "k1", "response": {"status_code": 400, "body": {"error": {"message": "too long"}}}}
+
+    async def handler(line: str, headers: dict[str, str], body: bytes) -> bytes:
+        if "/batches/" in line:
+            return response(json.dumps(ended))
+        return response(json.dumps(refused)) if "errors" in line else response("{}", "404 Not Found")
+
+    async def run() -> None:
+        async with answering(handler) as url:
+            to = endpoint(url)
+            with Cache(tmp_path / "cache.sqlite") as cache:
+                writes: list[tuple[str, tuple[object, ...]]] = [
+                    ("INSERT INTO batches VALUES ('own', ?, 'batch_1', 'open')", (json.dumps(to.place),))
+                ]
+                for number in (1, 2):
+                    writes.append(
+                        (
+                            "INSERT INTO calls (id, key, prompt, reserved) VALUES (?, ?, 'p', '1')",
+                            (number, f"k{number}"),
+                        )
+                    )
+                    writes.append(
+                        (
+                            "INSERT INTO batch_calls VALUES ('own', ?, ?, ?)",
+                            (number, f"k{number}", zlib.compress(b"{}")),
+                        )
+                    )
+                await cache.write(writes)
+                budget = Budget(None, cache.spent())
+                queue = BatchQueue(cache, budget, {"generator": to})
+                await queue.collect()
+                queue.refuse_open()
+                kept = cache.find("k1")
+                assert kept is not None and kept.finish == "request" and cache.find("k2") is None
+                assert budget.spent == cache.spent() == 1
+                await queue.collect()  # nothing is open any more
+
+    ran(run)
+    assert "batch_1 or its files no more: 1 of its requests count as paid" in capsys.readouterr().err
+
+
+def test_an_error_in_a_line_that_calls_itself_answered(tmp_path: Path) -> None:
+    """It cost nothing; what may go better is asked again."""
+    to = endpoint("http://127.0.0.1:1/v1")
+
+    async def read(error: object) -> tuple[Reply, Decimal] | None:
+        with Cache(tmp_path / "cache.sqlite") as cache:
+            queue = BatchQueue(cache, Budget(None, Decimal(0)), {"generator": to})
+            line = {"custom_id": "k", "response": {"status_code": 200, "body": {"error": error}}}
+            return await queue._read(
+                json.dumps(line).encode(), {"k": _Call(1, Decimal(1), "p", b"")}, queue._server(to)
+            )
+
+    assert ran(lambda: read({"code": 503})) is None
+    found = ran(lambda: read({"code": 400, "message": "too long"}))
+    assert found is not None and (found[0].finish, found[1]) == ("request", Decimal(0))
 
 
 def test_a_budget_counts_what_is_on_its_way(tmp_path: Path) -> None:
