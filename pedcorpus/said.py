@@ -48,6 +48,11 @@ _CARE = (
 """Words of care, by what they mean."""
 
 
+def sends_to_care(text: str) -> bool:
+    """Whether ``text`` names a doctor, a hospital, a visit or an ambulance."""
+    return any(re.search(word, text, re.IGNORECASE) for word in _CARE)
+
+
 def cut(text: str, start: int, end: int, border: re.Pattern[str]) -> tuple[int, int]:
     """Where the clause or sentence around ``text[start:end]`` begins and ends."""
     first = max((match.end() for match in border.finditer(text, 0, start)), default=0)

@@ -285,7 +285,7 @@ async def pair_row(
     else:
         if pair is not None:
             return [pair]
-        reason, detail = "generate.nothing", "no worse answer says anything else than the chosen one"
+        reason, detail = "generate.nothing", "no answer that is worse and says something else"
     return [Reject("derive", reason, f"{generator.name}: {detail}", row.id, row.source_id, as_json(row))]
 
 

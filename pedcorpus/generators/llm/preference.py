@@ -26,7 +26,7 @@ from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.quantities import missing
 from pedcorpus.reasons import ASKED_AGAIN
 from pedcorpus.records import MEDICAL_TASKS, REJECTED_STEP, Message, QualityNote, RawRecord, Row, Version, row_id
-from pedcorpus.said import lost_denial
+from pedcorpus.said import lost_denial, sends_to_care
 from pedcorpus.text import clean, key
 
 _LEAST, _MOST = 0.6, 2.0
@@ -94,6 +94,8 @@ class PreferenceGenerator:
                 worse = await asking.worse(kind, chosen, shorter)
             if worse is None or not worse.text or key(worse.text) == key(chosen):
                 continue
+            if sends_to_care(worse.text) and not sends_to_care(chosen):
+                continue  # a model would learn to leave the doctor out
             if fits(worse.text, chosen, shorter):
                 return _paired(row, chosen, rephrased, note, worse)
             spare = spare or worse

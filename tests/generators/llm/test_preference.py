@@ -236,6 +236,15 @@ def test_a_worse_answer_that_says_the_same_is_no_pair() -> None:
     assert made is None
 
 
+def test_what_sends_to_a_doctor_is_not_the_worse_answer() -> None:
+    plain = row("多喝水，注意休息。")
+    careful = {"answer": "多喝水，注意休息。孩子精神差时请带孩子去医院看医生。" * 2}
+    made, _ = run(plain, rephrase={"answer": "多喝水，注意休息。"}, curt=careful, tedious=careful)
+    assert made is None
+    pair, _ = run(row("多喝水，精神差就去医院。"), curt=careful, tedious=careful)
+    assert pair is not None
+
+
 def test_failures_are_done_without() -> None:
     lost = CallFailedError("generate.refused", "no")
     plain = row("多喝水，注意休息。")
