@@ -38,6 +38,9 @@ _ABOVE_BEFORE = re.compile(r"(?:≥|>|大于|超过|满)$")
 _ABOVE_AFTER = re.compile(rf"龄?{_WHOM}(?:及|或)?(?:以上|起)")
 _BELOW_AFTER = re.compile(rf"龄?{_WHOM}(?:及|或)?(?:以[下内]|之?内)")
 _BOUND_AFTER = re.compile(rf"龄?{_WHOM}(?:及|或)?(?:以|之)?[上下内前后外起至到~-]")
+_NEWBORN = re.compile(rf"{_WHOM}(?:及|或)?(?:以?[上下内])?(?:大|的?(?:新生儿|早产|足月|婴|宝宝|患儿|孩子|儿童|小儿))")
+_COURSE_BEFORE = re.compile(r"(?:连用|连服|疗程|病程|持续|咳嗽?|发热|用药|服用|治疗|停药)[^,。;岁儿婴]{0,4}$")
+_MONTHS_OLD = re.compile(r"大?的?(?:宝宝|孩子|小孩|婴儿|患儿|婴幼儿)")
 _JOIN = re.compile(r"龄?[-~至到]")
 _SENTENCE = re.compile(r"[。！？!?；;\n]")
 
@@ -49,13 +52,13 @@ _EN_WORDS = {
 }
 _EN_MONTHS = {"year": Fraction(12), "month": Fraction(1), "week": Fraction(7, 30), "day": Fraction(1, 30)}
 _EN_NUMBER = rf"(?:\d+(?:\.\d+)?|{'|'.join(_EN_WORDS)})"
-_EN_AGE = rf"(?P<number>{_EN_NUMBER})(?P<half>[ ]and[ ]a[ ]half)?[ -](?P<unit>year|month|week|day)s?"
+_EN_AGE = rf"(?P<number>{_EN_NUMBER})(?P<half>[ ]and[ ]a[ ]half)?[ -]?(?P<unit>year|month|week|day)s?"
 _EN_CHILD = re.compile(rf"\b{_EN_AGE}[ -]old\b(?![ ](?:and|or)[ ](?:over|above|older|under|younger))")
 _EN_BOUND = re.compile(
-    rf"(?P<above>\b(?:over|above|older than|from|at least|after)[ ]|[≥>][ ]?)?"
-    rf"(?P<below>\b(?:under|below|younger than|less than|up to)[ ]|[≤<][ ]?)?"
+    rf"(?P<above>\b(?:over|above|older ?than|from|at ?least|after)[ ]?|[≥>][ ]?)?"
+    rf"(?P<below>\b(?:under|below|younger ?than|less ?than|up ?to)[ ]?|[≤<][ ]?)?"
     rf"(?P<low>{_EN_NUMBER}(?:[ -](?:year|month|week|day)s?)?[ ]?(?:-|–|to)[ ]?)?{_EN_AGE}"
-    rf"(?P<after>(?:[ ]of[ ]age|[ -]old)?[ ](?:and|or)[ ](?:over|above|older|up|under|below|younger))?"
+    rf"(?P<after>(?:[ ]of[ ]age|[ -]old)?[ ]?(?:and|or)[ ]?(?:over|above|older|more|up|under|below|younger|less))?"
     rf"(?P<aged>[ ]of[ ]age|[ -]old)?"
 )
 
@@ -131,9 +134,18 @@ def misplaced_doses(question: str, answer: str) -> str | None:
 
 def _times(text: str) -> Iterator[tuple[Quantity, Fraction]]:
     """Lengths of time in Chinese that may be ages, with their months."""
+    folded = reading(text)
     for quantity in quantities(text):
-        if quantity.unit in _MONTHS and not re.search("[a-z]", quantity.shown):
-            yield quantity, quantity.value * _MONTHS[quantity.unit]
+        if quantity.unit not in _MONTHS or re.search("[a-z]", quantity.shown):
+            continue
+        before, after = folded[max(0, quantity.start - 10) : quantity.start], folded[quantity.end : quantity.end + 14]
+        if quantity.unit in ("d", "周") and not (
+            "龄" in quantity.shown or _BORN.search(before) or _NEWBORN.match(after)
+        ):
+            continue
+        if quantity.unit == "月" and "龄" not in quantity.shown and _COURSE_BEFORE.search(before):
+            continue
+        yield quantity, quantity.value * _MONTHS[quantity.unit]
 
 
 def named_ages(sentence: str) -> Iterator[Ages]:
@@ -159,7 +171,7 @@ def named_ages(sentence: str) -> Iterator[Ages]:
             ages = Ages(Fraction(0), months)
         elif _ABOVE_BEFORE.search(before):
             ages = Ages(months, None)
-        elif age.unit == "岁" or "龄" in age.shown:
+        elif age.unit == "岁" or "龄" in age.shown or (age.unit == "月" and _MONTHS_OLD.match(after)):
             ages = Ages(months, months + _MONTHS[age.unit])
         if ages:
             yield ages
@@ -186,7 +198,7 @@ def _ennamed_ages(line: str) -> Iterator[Ages]:
             if number:
                 low = _en_value(number.group()) * _EN_MONTHS[unit.group() if unit else match["unit"]]
                 yield Ages(low, months)
-        elif match["above"] or re.search("over|above|older|up", after):
+        elif match["above"] or re.search("over|above|older|more|up", after):
             yield Ages(months, None)
         elif match["below"] or after:
             yield Ages(Fraction(0), months)

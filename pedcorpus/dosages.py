@@ -1,26 +1,37 @@
-"""Doses of an answer held to those of its quotes: of which drug, for whom, how counted, by which route.
+"""How a text gives its doses: of which drug, for whom, how counted, by which route.
 
 A figure with its unit is not yet a dose: 每日90mg/kg and 每次90mg/kg differ threefold, and 不超过40mg/kg is no dose at all.
-So the words that a dose stands among are compared too, and an answer that leaves them out is at fault.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pedcorpus.ages import Ages, child_of, named_ages
+from pedcorpus.ages import Ages, named_ages
 from pedcorpus.filters.dose import for_adults
 from pedcorpus.grounding import drug_places
-from pedcorpus.medical_names import Names, spelled
-from pedcorpus.quantities import Quantity, doses, quantities, reading
-from pedcorpus.said import CLAUSE, LINK, SENTENCE, cut, denied, denies_after, same_drug
+from pedcorpus.medical_names import Names, other_names
+from pedcorpus.quantities import Quantity, doses, reading
+from pedcorpus.said import CLAUSE, LINK, SENTENCE, cut, denied, denies_after
 
 _AFTER = ("", "的", "之")
 _ADULT_AFTER = re.compile(r"[^,。;\d]{0,6}\((?:用于|供)?(?:成人|成年|大人)")
 _ASIDE = re.compile(r"[^,。;\d]{0,4}(?:\([^()]{0,30}\)|(?:适?用于|for )[^,。;]{0,20})")
 _WHOLE_SENTENCE = re.compile(r"[。！？!?\n]")
+_SELDOM = re.compile(
+    r"隔[日天周]|每(?:\d(?:[-~]\d)?)?[周月]|每[两二三四][日天周]|weekly|(?:once|every|a|per) (?:week|other day)"
+)
+_BOUND = re.compile(
+    r"(?:[≤≥<>]|最[小大]|不[超满到足]过?)\d+(?:\.\d+)?(?:[-~]\d+)?(?:个?月龄?|周?岁|kg|公斤|日龄|天|d(?![a-z])|years?|months?)"
+)
+"""A bound of an age or weight, which is none of the dose."""
+_STRENGTH = re.compile(r"(?:规格|每[片粒袋支瓶]|(?:片|胶囊|颗粒|混悬液|滴剂|糖浆|注射液)\()[为含:]?$")
+_IN_TURN = re.compile(r"分别|前者|后者")
+_KINDS = re.compile(r"轻度|中度|重度|轻症|重症|早产|足月|年长|年幼|短效|中效|长效|速效|滴剂|混悬")
+_WEIGHT = re.compile(
+    r"(?<![/\d.])(?P<sign>[≤<≥>]|不足|不到)?(?P<low>\d+(?:\.\d+)?)(?:kg)?(?:[-~至到](?P<high>\d+(?:\.\d+)?))?(?:kg|公斤|千克)(?P<side>(?:及|或)?以[上下]|以内)?"
+)
 _EVERYONE = Ages.everyone()
 _OFTEN = r"[^,。;]{0,5}?(?:\d|[一二两三四])(?:[-~至到](?:\d|[一二两三四]))?次"
 _DAILY = re.compile(
@@ -28,10 +39,10 @@ _DAILY = re.compile(
     r"|daily dose|(?:a|per|each|every) day in |divided|in ?\d ?(?:doses|parts)|total daily|in ?24 ?hours"
 )
 _EACH = re.compile(
-    rf"每次|一次(?!性)|单次|每剂|次剂量|(?:每|一|1)[日天]{_OFTEN}|\d(?:小时|h)(?:1|一)?次|次/[日天d]|\b(?:qd|bid|tid|qid)\b|q\d+h"
+    rf"每次|每晚|睡前|一次(?!性)|单次|每剂|次剂量|(?:每|一|1)[日天]{_OFTEN}|\d(?:小时|h)(?:1|一)?次|次/[日天d]|\b(?:qd|bid|tid|qid)\b|q\d+h"
     r"|(?:each|every|per|a) (?:time|dose)|single dose|every ?\d|times (?:a|per) day|(?:once|twice) (?:a day|daily)"
 )
-_COUNTED = {
+COUNTED = {
     "a limit": re.compile(
         r"(?:不|勿)(?:得|应|能|可|宜|要)?(?:超过|超出|大于|高于|多于)|最[大高多]|极量|上限|至多|≤|<|封顶|limit|(?:not|never) (?:to )?exceed|(?:no|not) more than|at most|maximum|\bmax\b|up to"
     ),
@@ -56,26 +67,22 @@ _ROUTES = {
     "local": re.compile(r"外用|[涂抹]|滴[眼鼻耳]|含漱|topical"),
     "oral": re.compile(r"口服|顿服|内服|\boral|by mouth"),
 }
-_FILLER = re.compile(
-    r"(?:[\s,，:：(（)）、的为是约按以可]|每次|一次|单次|每剂|(?:每|一|1)[日天]|(?:\d|[一二两三四])次|剂量|用量|口服|静脉\w{0,2}|肌[肉内]?注射?|雾化吸?入?|注射|分|最大|首剂|不超过"
-    r"|each|time|dose|a|per|day|every|of|at|in|to|by|mouth)+$"
-)
-"""What may stand between the name of a drug and its dose."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """A text as its doses are read, with its drugs."""
+class Told:
+    """A text as its doses are read, with its drugs and the names of its diseases."""
 
     text: str
     doses: list[Quantity]
     drugs: list[tuple[int, int, str]]
+    names: Names
 
     @classmethod
-    def of(cls, text: str, names: Names) -> _Told:
+    def of(cls, text: str, names: Names) -> Told:
         """Read ``text``."""
         folded = reading(text)
-        return cls(folded, doses(text), drug_places(folded, names))
+        return cls(folded, doses(text), drug_places(folded, names), names)
 
     def drugs_of(self, dose: Quantity) -> tuple[list[str], bool]:
         """The drugs that a dose is of, and whether they stand in its sentence."""
@@ -93,7 +100,20 @@ class _Told:
             group.append(name)
             edge = start
         near = bool(before) and not SENTENCE.search(self.text, before[-1][1], dose.start)
-        return group, near
+        return self._ordered(group[::-1], dose), near
+
+    def _ordered(self, group: list[str], dose: Quantity) -> list[str]:
+        """The one of several drugs that 前者, 后者 or 分别 gives a dose to; else all of them."""
+        first, last = cut(self.text, dose.start, dose.end, SENTENCE)
+        if len(group) < 2 or not _IN_TURN.search(self.text, first, last):
+            return group
+        former, latter = (self.text.rfind(word, first, dose.start) for word in ("前者", "后者"))
+        if max(former, latter) >= 0:
+            return [group[-1] if latter > former else group[0]]
+        places = sorted(
+            {(other.start, other.end) for other in self.doses if first <= other.start and other.end <= last}
+        )
+        return [group[places.index((dose.start, dose.end))]] if len(places) == len(group) else group
 
     def is_denied(self, dose: Quantity) -> bool:
         """Whether its clause denies it."""
@@ -124,33 +144,67 @@ class _Told:
     def ages_of(self, dose: Quantity) -> set[Ages]:
         """The ages that a dose is for: the nearest that are named before it in its sentence, or right behind it."""
         aside = _ASIDE.match(self.after(dose))
-        if aside and (found := _ages(aside.group())):
+        if aside and (found := ages_in(aside.group())):
             return found
         for clause in reversed(CLAUSE.split(self.before(dose))):
-            if not denies_after(clause) and (found := _ages(clause)):
+            if not denies_after(clause) and (found := ages_in(clause)):
                 return found
+        earlier = self.earlier(dose)
+        if earlier and (found := self.ages_of(earlier)):
+            return found
+        for clause in CLAUSE.split(self.after(dose)):
+            if not denies_after(clause) and (found := ages_in(clause)):
+                return found
+        return set()
+
+    def earlier(self, dose: Quantity) -> Quantity | None:
+        """The dose before this one in its sentence."""
         first, _ = cut(self.text, dose.start, dose.end, SENTENCE)
-        earlier = [other for other in self.doses if first <= other.start and other.end <= dose.start]
-        return self.ages_of(earlier[-1]) if earlier else set()
+        return next((other for other in reversed(self.doses) if first <= other.start and other.end <= dose.start), None)
+
+    def labels(self, dose: Quantity) -> dict[str, set[str]]:
+        """What the nearest clause that says so calls a dose's case: its kind, weight band and disease."""
+        for clause in reversed(CLAUSE.split(self.before(dose))):
+            found = {
+                "kind": set(_KINDS.findall(clause)),
+                "weight": {_band(match) for match in _WEIGHT.finditer(clause)},
+                "disease": {
+                    min({name, *other_names(name)})
+                    for _, _, name in self.names.finder.find(clause)
+                    if name not in self.names.known_drugs
+                },
+            }
+            if any(found.values()):
+                return found
+        return {}
 
     def forbidden(self, dose: Quantity) -> set[Ages]:
         """The ages for which the sentence around a dose forbids what it speaks of."""
         first, last = cut(self.text, dose.start, dose.end, _WHOLE_SENTENCE)
         return {
-            ages for clause in CLAUSE.split(self.text[first:last]) if denies_after(clause) for ages in _ages(clause)
+            ages for clause in CLAUSE.split(self.text[first:last]) if denies_after(clause) for ages in ages_in(clause)
         }
 
     def counted(self, dose: Quantity) -> tuple[str, set[str]]:
         """How a dose is counted, "daily", "each time" or "", and what else it is called."""
         before, after = self.before(dose), self.after(dose)
         near = CLAUSE.split(before)[-1]
+        kinds = {name for name, pattern in COUNTED.items() if pattern.search(_BOUND.sub("", near))}
+        kinds |= {"a strength"} if _STRENGTH.search(before) else set()
         basis = ""
-        for place in ("/d" if "/d" in dose.unit else "", near, after):
-            if place == "/d" or _DAILY.search(place):
+        for place in ("/d" if "/d" in dose.unit else "", near, after, before):
+            if _SELDOM.search(place):
+                basis = basis or "weekly or every other day"
+            elif place == "/d" or _DAILY.search(place):
                 basis = basis or "daily"
             elif _EACH.search(place):
                 basis = basis or "each time"
-        return basis, {name for name, pattern in _COUNTED.items() if pattern.search(near)}
+        earlier = self.earlier(dose)
+        if not basis and "a limit" in kinds and earlier:
+            basis = self.counted(earlier)[0]
+        if basis == "daily":
+            kinds.discard("a total")
+        return basis, kinds
 
     def routes(self, dose: Quantity, border: re.Pattern[str]) -> set[str]:
         """The ways of giving it that the clause or sentence around a dose names and does not deny."""
@@ -163,110 +217,13 @@ class _Told:
         }
 
 
-def _ages(text: str) -> set[Ages]:
+def ages_in(text: str) -> set[Ages]:
+    """The ages that ``text`` names, everyone left out."""
     return set(named_ages(text)) - {_EVERYONE}
 
 
-def dose_faults(answer: str, quotes: Sequence[str], names: Names, question: str = "") -> Iterator[str]:
-    """Doses of ``answer`` that its quotes give otherwise: of another drug, for others, counted or given in another way.
-
-    The quote's ages must stand in the answer, or the child of ``question`` be within them. A dose that no quote holds
-    is left to the check of numbers.
-    """
-    said = _Told.of(answer, names)
-    if not said.doses:
-        return
-    told = [_Told.of(quote, names) for quote in quotes]
-    child = child_of(question)
-    spoken = {ages for sentence in SENTENCE.split(said.text) for ages in _ages(sentence)} | (
-        {child} if child else set()
-    )
-    for dose in said.doses:
-        held = [(text, other) for text in told for other in text.doses if other.pair == dose.pair]
-        faults = [_fault(said, dose, text, other, spoken) for text, other in held]
-        if faults and all(faults):
-            yield f"{dose.shown}: {faults[0]}"
-        elif faults and (unknown := _unknown_drug(said, dose, quotes)):
-            yield f"{dose.shown}: no quote speaks of {unknown}"
-
-
-def bound_faults(answer: str, quotes: Sequence[str]) -> Iterator[str]:
-    """Counts and times that the quotes call the most, and ``answer`` the least, or the other way round.
-
-    How often in a day (4次) has to stay a limit where it is one.
-    """
-    held = [(quantity.pair, kinds) for quote in quotes for quantity, kinds in _bounds(quote)]
-    for quantity, kinds in _bounds(answer):
-        others = [other for pair, other in held if pair == quantity.pair]
-        if not others or kinds in others:
-            continue
-        if kinds or (quantity.unit == "次" and all(others)):
-            yield f"{quantity.shown}: the quote calls it {' and '.join(sorted(others[0])) or 'neither most nor least'}"
-
-
-def _bounds(text: str) -> Iterator[tuple[Quantity, frozenset[str]]]:
-    folded = reading(text)
-    for quantity in quantities(text):
-        first, _ = cut(folded, quantity.start, quantity.end, CLAUSE)
-        before = folded[max(first, quantity.start - 8) : quantity.start]
-        yield (
-            quantity,
-            frozenset(name for name in ("a limit", "the least") if _COUNTED[name].search(before)),
-        )
-
-
-def _fault(said: _Told, dose: Quantity, told: _Told, other: Quantity, spoken: set[Ages]) -> str | None:
-    """What keeps one dose of the quotes from being the dose of the answer."""
-    wanted, near = said.drugs_of(dose)
-    given, _ = told.drugs_of(other)
-    if wanted and (given or near):
-        lacking = next((name for name in wanted if not any(same_drug(name, drug) for drug in given)), None)
-        if lacking:
-            return f"no quote gives it for {lacking}"
-    if told.is_denied(other) and not said.is_denied(dose):
-        return "the quote forbids it"
-    if told.is_for_adults(other) and not said.is_for_adults(dose):
-        return "the quote gives it for adults"
-    return _for_others(said, dose, told, other, spoken) or _counted_otherwise(said, dose, told, other)
-
-
-def _for_others(said: _Told, dose: Quantity, told: _Told, other: Quantity, spoken: set[Ages]) -> str | None:
-    mine, theirs = said.ages_of(dose), told.ages_of(other)
-    if _within(mine, told.forbidden(other) - theirs):
-        return "the quote forbids it at that age"
-    if theirs and mine and not _within(mine, theirs):
-        return "the quote gives it for other ages"
-    if theirs and not mine and not _within(spoken, theirs):
-        return "the ages that the quote gives it for are left out"
-    return None
-
-
-def _within(some: Iterable[Ages], others: Iterable[Ages]) -> bool:
-    return any(ages.is_within(other) for ages in some for other in others)
-
-
-def _counted_otherwise(said: _Told, dose: Quantity, told: _Told, other: Quantity) -> str | None:
-    (mine, my_kinds), (theirs, their_kinds) = said.counted(dose), told.counted(other)
-    if mine != theirs:
-        return f"the quote counts it {theirs or 'neither daily nor each time'}"
-    odd = sorted(my_kinds ^ their_kinds)
-    if odd:
-        return f"{'the quote calls it' if odd[0] in their_kinds else 'no quote calls it'} {odd[0]}"
-    routes = told.routes(other, SENTENCE)
-    new = said.routes(dose, CLAUSE) - routes - (set() if routes else {"oral"})
-    return f"the quote does not give it so: {min(new)}" if new else None
-
-
-def _unknown_drug(said: _Told, dose: Quantity, quotes: Sequence[str]) -> str | None:
-    """What stands before a dose where no drug that is known does, and no quote speaks of it."""
-    if said.drugs_of(dose)[1]:
-        return None
-    before = re.sub(r"\([^()]*\)", "", said.before(dose))
-    while (cleared := _FILLER.sub("", CLAUSE.sub(",", before).rstrip(","))) != before:
-        before = cleared
-    found = re.search(r"[\u4e00-\u9fff]{2,3}$|[a-z]{4,}$", before)
-    if found is None:
-        return None
-    name = spelled(found.group())
-    ending = name if name.isascii() else name[-2:]
-    return None if any(ending in spelled(quote) for quote in quotes) else name
+def _band(match: re.Match[str]) -> str:
+    """A weight band in one spelling: 15-23, <15, >40."""
+    below = match["sign"] in ("≤", "<", "不足", "不到") or (match["side"] or "").endswith(("下", "内"))
+    sign = "<" if below else ">" if match["sign"] or match["side"] else ""
+    return sign + "-".join(filter(None, (match["low"], match["high"])))

@@ -235,7 +235,8 @@ class _Held:
 
     def has(self, hit: str) -> bool:
         """Whether the words stand here; ``d`` is not in ``d3``."""
-        return any(not self.text[place + len(hit) : place + len(hit) + 1].isdigit() for place in self._places(hit))
+        follows = (self.text[place + len(hit) : place + len(hit) + 1] for place in self._places(hit))
+        return any(not (hit[-1].isascii() and following.isdigit()) for following in follows)
 
     def _places(self, name: str) -> Iterator[int]:
         place = self.text.find(name)

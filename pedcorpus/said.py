@@ -17,13 +17,13 @@ from pedcorpus.quantities import reading
 _DENY = re.compile(
     r"(?<![能可要用该去吃服打])不(?:要(?!紧)|能|应该?|宜|可以?|用|必|需要?|建议|推荐|得|该|适合|适宜|主张|提倡|许|准|给|去|服|打|再|[吃喝](?![饭奶不药]|东西)|喂|使用|考虑)"
     r"(?!不|超过|超出|大于|高于|多于|低于|少于|小于|缓解|控制|退|止|改善|进食|耐受|达到|除外|排除|自行缓|与|和|同|拖|犹豫)"
-    r"|别(?![的人名是处])|勿|禁(?!食|水|饮|忌[证症])|忌(?![证症食口])|慎|避免|无需|无须|没有?必要|(?<!不)停[用服止]"
+    r"|(?<![分特区性级个类鉴辨识告派])别(?![的人名是处])|勿|禁(?!食|水|饮|忌[证症])|忌(?![证症食口])|慎|避免|无需|无须|没有?必要|(?<!不)停[用服止]"
     r"|(?:(?:do|does|should|must|may|can|is|are) ?not|n't|(?<!whe)never(?!y)|avoid|contraindicated)(?! ?(?:exceed|more ?than|only))",
     re.IGNORECASE,
 )
 """Words that deny what comes after them. English ones stand in folded text too, where no blanks are left."""
 _DENY_AFTER = re.compile(
-    r"禁|别(?![的人名是处])|(?<!不)停(?!留)|(?<!顾)忌(?![证症食口])|慎|(?<![能可要用该去吃服打])不(?:宜|能|可|要|建议|推荐|应|得|用|适合|适用)(?!不|超过|超出|大于|高于|多于|低于|少于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|与|和|同)"
+    r"禁|(?<![分特区性级个类鉴辨识告派])别(?![的人名是处])|(?<!不)停(?!留)|(?<!顾)忌(?![证症食口])|慎|(?<![能可要用该去吃服打])不(?:宜|能|可|要|建议|推荐|应|得|用|适合|适用)(?!不|超过|超出|大于|高于|多于|低于|少于|缓解|控制|退|止|改善|进食|耐受|达到|替代|代替|与|和|同)"
     r"|勿|停用|(?:(?:do|does|should|must|may|can|is|are) ?not|(?<!whe)never(?!y)|contraindicated|avoided)(?! ?(?:exceed|more ?than|only))",
     re.IGNORECASE,
 )
@@ -124,8 +124,8 @@ def denied_drugs(answer: str, quotes: Sequence[str], names: Names) -> list[str]:
     found = []
     for start, end, name in drug_places(text, names):
         first, last = cut(text, start, end, CLAUSE)
-        whole = text[slice(*cut(text, start, end, SENTENCE))]
-        if not _USES.search(text, first, last) or _DENY.search(whole) or _DENY_AFTER.search(whole):
+        onward = text[first : cut(text, start, end, SENTENCE)[1]]
+        if not _USES.search(text, first, last) or denies_after(onward):
             continue
         stances: set[bool] = set()
         for quote in map(spelled, quotes):
@@ -160,29 +160,32 @@ def resolved(name: str, text: str, own: str, heard: Sequence[str], names: Names)
 
 _FIGURE = r"(?:\d+(?:[-~至到]\d+)?|[一二两三四五六七八九十]+)"
 _OFTEN = re.compile(
-    rf"(?:每|一|1)?[天日]\d?[^,，。;；\d一二两三四五六七八九十]{{0,6}}(?P<some>{_FIGURE})次|(?P<times>{_FIGURE})次/[日天d]"
+    rf"(?P<every>隔)?(?:(?:每|一|1)?[天日]\d?|24(?:小时|h))[^,，。;；\d一二两三四五六七八九十]{{0,6}}(?P<some>{_FIGURE})次|(?P<times>{_FIGURE})次/[日天d]"
     rf"|(?P<hours>{_FIGURE})个?(?:小时|h)(?:[一1]次|/次)|(?P<code>\b(?:qd|bid|tid|qid)\b)"
 )
-_MEDICINE = re.compile(r"[吃服喂喝用]|药|口服|注射")
+MEDICINE = re.compile(r"[吃服喂喝用]|药|口服|注射")
 
 
 def new_frequency(text: str, told: Sequence[str]) -> str | None:
     """How often ``text`` has medicine given, where nobody of ``told`` says so often."""
-    known = {found for item in told for found in _frequencies(reading(item)).values()}
+    known = {found for item in told for found in frequencies(reading(item)).values()}
     folded = reading(text)
-    for (start, end), often in _frequencies(folded).items():
+    for (start, end), often in frequencies(folded).items():
         sentence = folded[slice(*cut(folded, start, end, SENTENCE))]
-        if often not in known and _MEDICINE.search(sentence):
+        if often not in known and MEDICINE.search(sentence):
             return folded[start:end]
     return None
 
 
-def _frequencies(folded: str) -> dict[tuple[int, int], str]:
+def frequencies(folded: str) -> dict[tuple[int, int], str]:
+    """Places in a folded text that say how often in a day, or every how many hours or days, and what they say."""
     found = {}
     for match in _OFTEN.finditer(folded):
         hours = f"{match['hours']}h" if match["hours"] else None
         often = match["some"] or match["times"] or hours or str(_CODES[match["code"]])
-        found[match.span()] = "".join(_HAN.get(part, part) for part in often)
+        found[match.span()] = ("every other day " if match["every"] else "") + "".join(
+            _HAN.get(part, part) for part in often
+        )
     return found
 
 

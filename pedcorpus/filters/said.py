@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pedcorpus.dosages import bound_faults, dose_faults
+from pedcorpus.dose_faults import bound_faults, dose_faults
 from pedcorpus.grounding import load_names
 from pedcorpus.plugins import Drop, Keep
 from pedcorpus.records import MEDICAL_TASKS, Row
-from pedcorpus.said import denied_drugs, new_frequency
+from pedcorpus.said import denied_drugs
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class SaidFilter:
     """Drops medical rows made with a model whose answer changes what a quote says of a dose or drug.
 
     A dose must stand in one quote beside the same drug, for the same ages, counted and given in the same way; one for
-    adults must be called so, one that the quote forbids is none. A drug that every quote forbids must not be given. ``path`` is the file of the build's own names.
+    adults must be called so, one that the quote forbids is none. A drug that every quote forbids must not be given.
+    ``path`` is the file of the build's own names.
     """
 
     name = "said"
@@ -33,7 +34,6 @@ class SaidFilter:
         asked = "\n".join(row.questions())
         wrong = [fault for answer in answers for fault in dose_faults(answer, quotes, names, asked)]
         wrong += [fault for answer in answers for fault in bound_faults(answer, quotes)]
-        wrong += [f"no quote says {often}" for answer in answers if (often := new_frequency(answer, quotes))]
         if wrong:
             return Drop("grounding.said", "; ".join(dict.fromkeys(wrong)))
         denied = [name for answer in answers for name in denied_drugs(answer, quotes, names)]

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pedcorpus.derive import CHOSEN_FROM
-from pedcorpus.dosages import bound_faults, dose_faults
+from pedcorpus.dose_faults import bound_faults, dose_faults
 from pedcorpus.filters.dose import DoseFilter
 from pedcorpus.filters.number import CITED, NumberFilter
 from pedcorpus.generators.llm.worse import Worse, fits, shift_dose, swap_name

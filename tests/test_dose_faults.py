@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pedcorpus.dosages import bound_faults, dose_faults
+from pedcorpus.dose_faults import bound_faults, dose_faults
 from pedcorpus.medical_names import Names
 
 NONE = Names()
@@ -44,6 +44,25 @@ FEVER = "2月龄以上患儿可口服对乙酰氨基酚，每次10～15mg/kg，2
         ("肾上腺素1mg静脉推注。", ["肾上腺素1mg肌内注射，禁止静脉推注。"]),
         ("头孢曲松每次50mg/kg肌肉注射。", ["头孢曲松每次50mg/kg静脉滴注。"]),
         ("胰岛素0.1U/kg快速推注。", ["胰岛素0.1U/kg持续滴注1小时。"]),
+        ("6个月以下的孩子布洛芬每次10mg/kg口服。", ["布洛芬每次10mg/kg口服，每6小时1次，适用于6个月以上儿童。"]),
+        (
+            "Children under 6 months can take ibuprofen 10 mg/kg.",
+            ["Children over 6 months can take ibuprofen 10 mg/kg."],
+        ),
+        ("对青霉素过敏的孩子可用阿莫西林每次15mg/kg口服。", ["阿莫西林每次15mg/kg口服，对青霉素过敏的孩子禁用。"]),
+        ("西替利嗪每次2.5ml口服。3天内不缓解要就医。", ["2岁以下西替利嗪每次2.5ml口服。3天内不缓解要就医。"]),
+        ("2~6岁和6岁以上儿童西替利嗪每次10mg口服。", ["西替利嗪2~6岁每次5mg口服，6岁以上每次10mg口服。"]),
+        ("6个月的宝宝布洛芬每次5ml口服。", ["6个月的宝宝布洛芬每次2.5ml口服，1岁的宝宝每次5ml口服。"]),
+        ("长春新碱1.5mg/m2鞘内注射。", ["长春新碱1.5mg/m2静脉注射，甲氨蝶呤12mg/m2鞘内注射。"]),
+        ("轻度脱水口服补液盐100ml/kg。", ["轻度脱水口服补液盐50ml/kg，中度脱水100ml/kg。"]),
+        ("奥司他韦体重15kg以下每次60mg。", ["奥司他韦体重15kg以下每次30mg，体重15~23kg每次60mg，每日2次。"]),
+        ("泼尼松1mg/kg，每日一次口服。", ["泼尼松1mg/kg，隔日一次口服。"]),
+        ("甲氨蝶呤每日10mg口服。", ["甲氨蝶呤每周10mg口服，每日监测。"]),
+        ("阿莫西林每次15mg/kg，每日3次。", ["阿莫西林每次15mg/kg，每日2次；阿奇霉素每次10mg/kg，每日3次。"]),
+        ("布洛芬每次15mg/kg。", ["布洛芬和对乙酰氨基酚均可退热，前者每次10mg/kg，后者每次15mg/kg。"]),
+        ("对乙酰氨基酚每次10mg/kg。", ["布洛芬、对乙酰氨基酚每次分别为10mg/kg、15mg/kg。"]),
+        ("3~6岁的孩子口服孟鲁司特10mg。", ["孟鲁司特片（10mg），3~6岁每次4mg口服。"]),
+        ("阿莫西林每次15mg/kg，疗程3天。", ["阿莫西林每次15mg/kg，疗程10天；阿奇霉素疗程3天。"]),
         ("阿莫西林每次30mg/kg，每日分3次口服。", ["阿莫西林每日30mg/kg，分3次口服。"]),
         ("孩子呼吸暂停可用某某因，每次20mg/kg。", ["孩子呼吸暂停可用氨茶碱，每次20mg/kg。"]),
         ("可以口服托恩，每次10mg/kg。", ["口服布洛芬，每次10mg/kg。"]),
@@ -78,6 +97,15 @@ def test_a_dose_of_another_drug_or_for_others_is_a_fault(answer: str, quotes: li
         ("布洛芬一天最多40mg/kg。", ["布洛芬每日最大量不超过40mg/kg。"]),
         ("可用某某因，每次20mg/kg。", ["呼吸暂停用某某因，每次20mg/kg。"]),
         ("Give ibuprofen 10 mg/kg every 6 hours.", ["ibuprofen 10 mg/kg each time, every 6 hours."]),
+        ("布洛芬每次10mg/kg口服。", ["发热超过3天，布洛芬每次10mg/kg口服。"]),
+        ("2岁以下的孩子西替利嗪每次2.5ml口服。", ["西替利嗪：<2岁每次2.5ml口服。"]),
+        ("布洛芬每6~8小时1次，剂量为5~10mg/kg。", ["布洛芬5~10mg/kg，每6~8小时1次。"]),
+        ("对乙酰氨基酚每次15mg/kg，每次最多不超过600mg。", ["对乙酰氨基酚每次15mg/kg（最大600mg）。"]),
+        ("布洛芬每日不超过40mg/kg。", ["布洛芬每日最大总量40mg/kg。"]),
+        ("2~5岁的孩子孟鲁司特4mg，每晚1次。", ["孟鲁司特2~5岁每次4mg，每晚1次。"]),
+        ("高热特别适合布洛芬每次10mg/kg口服。", ["高热特别适合布洛芬每次10mg/kg口服。"]),
+        ("对青霉素过敏的孩子改用阿奇霉素每次10mg/kg。", ["阿莫西林对青霉素过敏的孩子禁用，改用阿奇霉素每次10mg/kg。"]),
+        ("阿莫西林疗程10天。", ["阿莫西林10天为一疗程。"]),
     ],
 )
 def test_a_dose_as_its_quote_gives_it_is_none(answer: str, quotes: list[str]) -> None:
@@ -103,6 +131,8 @@ def test_the_child_of_the_question_is_of_the_quoted_age() -> None:
     answer = "可以口服对乙酰氨基酚，每次10～15mg/kg。"
     assert list(dose_faults(answer, [FEVER], NONE, "宝宝8个月，发热怎么办？")) == []
     assert list(dose_faults(answer, [FEVER], NONE, "宝宝一个月大，发热怎么办？"))
+    banned = "布洛芬每次10mg/kg口服，6个月以下禁用。"
+    assert list(dose_faults("布洛芬每次10mg/kg口服。", [banned], NONE, "宝宝3个月大，发热怎么办？"))
 
 
 @given(st.text("每日次天分不超过最大量布洛芬阿莫西林岁月以上下0123mg/k，。；（）口服静脉 ", max_size=60))
