@@ -1,6 +1,6 @@
 """What a text says of a drug or a doctor, and whether it denies it.
 
-`lost_denial` compares two wordings of one text; `denied_drugs` holds an answer to its quotes.
+`lost_denial` and `lost_warning` compare two wordings of one text; `denied_drugs` holds an answer to its quotes.
 """
 
 from __future__ import annotations
@@ -114,6 +114,20 @@ def lost_denial(before: str, after: str, names: Names, *, added: bool = True) ->
             continue
         had, has = _stances(old, mine), _stances(new, theirs)
         if (True in had and True not in has) or (added and not has <= had):
+            return name
+    return None
+
+
+def lost_warning(before: str, after: str, names: Names) -> str | None:
+    """What ``before`` warns of and ``after`` is silent about: a drug that it forbids, or to go to a doctor."""
+    old, new = spelled(before), spelled(after)
+    if sends_to_care(old) and not sends_to_care(new):
+        return "a doctor"
+    said = [hit[2] for hit in drug_places(new, names)]
+    told = drug_places(old, names)
+    for name in dict.fromkeys(hit[2] for hit in told):
+        forbidden = _stances(old, [hit[:2] for hit in told if same_drug(hit[2], name)]) == {True}
+        if forbidden and not any(same_drug(other, name) for other in said):
             return name
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pedcorpus.medical_names import Names
-from pedcorpus.said import denied_drugs, forbids, lost_denial, new_frequency, resolved
+from pedcorpus.said import denied_drugs, forbids, lost_denial, lost_warning, new_frequency, resolved
 
 NONE = Names()
 
@@ -73,3 +73,16 @@ def test_forbidden_words() -> None:
     text = "布洛芬每次5~10mg/kg，每6~8小时1次，静脉滴注禁用，6个月以下儿童禁用。"
     assert forbids(text, "静脉滴注") and forbids(text, "6个月以下儿童")
     assert not forbids(text, "布洛芬") and not forbids(text, "每次5～10 mg/kg")
+
+
+@pytest.mark.parametrize(
+    ("after", "lost"),
+    [
+        ("多半是急性喉炎。含可待因的药孩子不能用，喘得厉害要叫救护车。", None),
+        ("多半是急性喉炎。含可待因的药孩子不能用。", "a doctor"),
+        ("多半是急性喉炎，要去医院看医生。", "可待因"),
+    ],
+)
+def test_a_warning_that_is_left_out(after: str, lost: str | None) -> None:
+    before = "多半是急性喉炎。含可待因的药物禁止用于儿童。尽快去医院，喉鸣时叫救护车。"
+    assert lost_warning(before, after, NONE) == lost

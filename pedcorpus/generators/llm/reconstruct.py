@@ -19,7 +19,7 @@ from pedcorpus.llm.asking import Answer, Ask, ReplyModel
 from pedcorpus.llm.prompts import load_prompt, prompt_language
 from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.records import MEDICAL_TASKS, Evidence, RawRecord, Reject, Row, Turn, Version
-from pedcorpus.said import lost_denial, new_frequency
+from pedcorpus.said import lost_denial, lost_warning, new_frequency
 from pedcorpus.sources import serialise_pair
 from pedcorpus.text import clean
 
@@ -156,4 +156,7 @@ def _changed(record: RawRecord, said: str) -> tuple[str, str] | None:
     if often:
         return "grounding.number", f"the pair's answer does not say {often}"
     denial = lost_denial(own, said, names)
-    return ("grounding.said", f"denied on one side alone: {denial}") if denial else None
+    if denial:
+        return "grounding.said", f"denied on one side alone: {denial}"
+    warning = lost_warning(own, said, names)
+    return ("grounding.said", f"no longer warned of: {warning}") if warning else None

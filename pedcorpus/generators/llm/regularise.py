@@ -23,7 +23,7 @@ from pedcorpus.llm.asking import Answer, Ask, ReplyModel
 from pedcorpus.llm.prompts import load_prompt, prompt_language
 from pedcorpus.plugins import Drop, GenerateContext
 from pedcorpus.records import MEDICAL_TASKS, Evidence, RawRecord, Reject, Row, Turn, Version
-from pedcorpus.said import lost_denial, new_frequency, resolved
+from pedcorpus.said import lost_denial, lost_warning, new_frequency, resolved
 from pedcorpus.sources import serialise_turns
 from pedcorpus.text import clean, key
 from pedcorpus.wording import load_wording
@@ -185,6 +185,9 @@ def _changed(turns: Sequence[Turn], rewritten: Sequence[str], disease: str | Non
         denial = lost_denial(turn.text, said, names)
         if denial:
             return "grounding.said", f"turn {number}: denied on one side alone: {denial}"
+        warning = lost_warning(turn.text, said, names)
+        if warning:
+            return "grounding.said", f"turn {number}: no longer warned of: {warning}"
     return None
 
 
