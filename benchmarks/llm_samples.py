@@ -55,10 +55,10 @@ class Selection:
 
 TEXTBOOK = ("textbook", "textbook/01-呼吸系统疾病.md", "儿科学示例教程")
 OURS = {
-    "roleplay": Selection(("roleplay", "preference"), *TEXTBOOK, 16, ("medkqa", "dfpo")),
+    "roleplay": Selection(("roleplay", "preference"), *TEXTBOOK, 8, ("medkqa", "dfpo")),
     "diagnosis": Selection(("diagnosis",), *TEXTBOOK, 48, ("evidiag",)),
     "treatment": Selection(("treatment",), *TEXTBOOK, 57, ("trerecom",)),
-    "regularise": Selection(("regularise",), "conversation", "dialogues", "儿科问诊对话（示例）", 20, MEDICAL),
+    "regularise": Selection(("regularise",), "conversation", "dialogues", "儿科问诊对话（示例）", 27, MEDICAL),
     "reconstruct": Selection(("reconstruct",), "distilled", "qa/qa.csv", "儿科问答（示例）", 20, MEDICAL),
     "safety": Selection(("safety",), "safety", "safety/safety.jsonl", "安全问答（示例）", 7, ("safety",)),
     "identity": Selection(
