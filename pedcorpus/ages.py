@@ -185,10 +185,10 @@ def named_ages(sentence: str) -> Iterator[Ages]:
             others = others.replace(group, "")
     if _ANYONE.search(others):
         yield Ages.everyone()
-    yield from _ennamed_ages(sentence.lower())
+    yield from _en_named(sentence.lower())
 
 
-def _ennamed_ages(line: str) -> Iterator[Ages]:
+def _en_named(line: str) -> Iterator[Ages]:
     for match in _EN_BOUND.finditer(line):
         months = _en_months(match)
         after = match["after"] or ""

@@ -33,9 +33,10 @@ _WEIGHT = re.compile(
     r"(?<![/\d.])(?P<sign>[≤<≥>]|不足|不到)?(?P<low>\d+(?:\.\d+)?)(?:kg)?(?:[-~至到](?P<high>\d+(?:\.\d+)?))?(?:kg|公斤|千克)(?P<side>(?:及|或)?以[上下]|以内)?"
 )
 _EVERYONE = Ages.everyone()
-_OFTEN = r"[^,。;]{0,5}?(?:\d|[一二两三四])(?:[-~至到](?:\d|[一二两三四]))?次"
+_TIMES = r"(?:\d|[一二两三四])(?:[-~至到](?:\d|[一二两三四]))?次"
+_OFTEN = rf"[^,。;]{{0,5}}?{_TIMES}"
 _DAILY = re.compile(
-    rf"(?:每|一|1)[日天](?!{_OFTEN})|全[日天]|日(?:总)?(?:剂|用)?量|24(?:小时|h)(?:内|总)(?!{_OFTEN})|分(?:\d|[一二两三四])(?:[-~至到](?:\d|[一二两三四]))?次"
+    rf"(?:每|一|1)[日天](?!{_OFTEN})|全[日天]|日(?:总)?(?:剂|用)?量|24(?:小时|h)(?:内|总)(?!{_OFTEN})|分{_TIMES}"
     r"|daily dose|(?:a|per|each|every) day in |divided|in ?\d ?(?:doses|parts)|total daily|in ?24 ?hours"
 )
 _EACH = re.compile(
@@ -186,7 +187,7 @@ class Told:
         }
 
     def counted(self, dose: Quantity) -> tuple[str, set[str]]:
-        """How a dose is counted, "daily", "each time" or "", and what else it is called."""
+        """How a dose is counted (daily, each time, more seldom, or "" where nothing says so), and what else it is called."""
         before, after = self.before(dose), self.after(dose)
         near = CLAUSE.split(before)[-1]
         kinds = {name for name, pattern in COUNTED.items() if pattern.search(_BOUND.sub("", near))}
